@@ -1,1 +1,6 @@
-//! Placeholder: see DESIGN.
+//! Safe Linux mechanisms; the only crate with unsafe code.
+
+
+pub mod bpf;
+pub mod cgroup;
+pub mod seccomp;

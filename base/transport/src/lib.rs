@@ -1,1 +1,5 @@
-//! Placeholder: see DESIGN.
+//! HTTP over unix sockets, TCP and TLS, client and server, and the framing of streams.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
