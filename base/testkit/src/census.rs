@@ -1,0 +1,115 @@
+//! What one engine has on the machine: mounts, cgroups, links, firewall tables, processes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::Engine;
+
+/// The things found, each as one readable line, sorted.
+pub type Census = BTreeSet<String>;
+
+/// Everything that belongs to this engine's containers; the engine's own process, bridge and table are not counted.
+pub fn of(engine: &Engine) -> Census {
+    let mut found = Census::new();
+    let root = engine.root().to_string_lossy().into_owned();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    found.extend(mounts.lines().filter(|line| line.contains(&root)).map(|line| format!("mount {line}")));
+    found.extend(cgroups(engine).into_iter().map(|path| format!("cgroup {}", path.display())));
+    found.extend(bridge_ports(&engine.slot().bridge()).into_iter().map(|name| format!("link {name}")));
+    found.extend(processes(&root).into_iter().map(|(pid, command)| format!("process {pid} {command}")));
+    found.extend(container_files(engine));
+    found
+}
+
+/// Waits until the engine has nothing more on the machine than before, for things the kernel removes in its own time.
+#[track_caller]
+pub fn assert_returns_to(engine: &Engine, before: &Census) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let now = of(engine);
+        let left: Vec<&String> = now.difference(before).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "left behind: {left:#?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// The cgroup folders below the engine's parent, in every hierarchy; the parents themselves are not counted.
+pub fn cgroups(engine: &Engine) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
+        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
+        found.extend(children(&parent).into_iter().filter(|path| path.is_dir()));
+    }
+    found
+}
+
+fn children(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).map(|list| list.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+}
+
+fn bridge_ports(bridge: &str) -> Vec<String> {
+    children(&PathBuf::from(format!("/sys/class/net/{bridge}/brif")))
+        .iter()
+        .filter_map(|path| path.file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Shims whose command line or open socket names this engine's folder.
+fn processes(root: &str) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for dir in children(Path::new("/proc")) {
+        let Some(pid) = dir.file_name().and_then(|name| name.to_string_lossy().parse::<u32>().ok()) else {
+            continue;
+        };
+        let line = std::fs::read(dir.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned();
+        if command.contains(root) && command.contains("shim") {
+            found.push((pid, command));
+        }
+    }
+    found
+}
+
+/// Per-container folders in the roots.
+fn container_files(engine: &Engine) -> Vec<String> {
+    let mut found = Vec::new();
+    for root in [engine.exec_root(), engine.data_root()] {
+        for path in children(&root.join("containers")) {
+            found.push(format!("folder {}", path.display()));
+        }
+    }
+    found
+}
+
+/// Removes what an engine that was killed may have left, so that one failed test does not disturb the next.
+pub(crate) fn sweep(engine: &Engine) {
+    for (pid, _) in processes(&engine.root().to_string_lossy()) {
+        crate::engine::signal(pid, rustix::process::Signal::KILL);
+    }
+    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
+        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
+        for group in children(&parent).into_iter().chain([parent]) {
+            for line in std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
+                if let Ok(pid) = line.parse() {
+                    crate::engine::signal(pid, rustix::process::Signal::KILL);
+                }
+            }
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
+        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
+        for group in children(&parent) {
+            let _ = std::fs::remove_dir(group);
+        }
+        let _ = std::fs::remove_dir(parent);
+    }
+    let bridge = engine.slot().bridge();
+    if Path::new("/sys/class/net").join(&bridge).exists() {
+        let _ = std::process::Command::new("ip").args(["link", "delete", &bridge]).output();
+    }
+}

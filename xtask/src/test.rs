@@ -1,0 +1,30 @@
+//! `cargo xtask test`: everything that has to be green, from a clean checkout, on a fresh machine.
+
+use std::time::Instant;
+
+use crate::build::cargo;
+use crate::{Outcome, dependencies, packages, tidy};
+
+/// Runs each part in turn; the first that fails ends the run.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let only = arguments.first().map(String::as_str);
+    let parts: [(&str, fn() -> Outcome); 7] = [
+        ("packages", || packages::ensure(packages::TESTS)),
+        ("format", || cargo(&["fmt", "--all", "--check"])),
+        ("tidy", tidy::run),
+        ("deny", dependencies::deny),
+        ("build", || cargo(&["build", "--workspace", "--tests", "--bins"])),
+        ("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
+        ("tests", || cargo(&["test", "--workspace", "--no-fail-fast"])),
+    ];
+    for (name, part) in parts {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let start = Instant::now();
+        println!("=== {name}");
+        part()?;
+        println!("=== {name}: {:.0} s", start.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
