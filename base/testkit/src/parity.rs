@@ -153,7 +153,10 @@ fn run_command(target: &Target, line: &str, record: bool) -> Vec<String> {
         .env("DOCKER_CONFIG", config)
         .env("DOCKER_API_VERSION", API_VERSION)
         .env("DOCKER_CLI_HINTS", "false");
-    let output = crate::engine::run(&mut command, None);
+    let mut output = crate::engine::run(&mut command, None);
+    let work_dir = target.work_dir.to_string_lossy().into_owned();
+    output.stdout = output.stdout.replace(&work_dir, "<work>");
+    output.stderr = output.stderr.replace(&work_dir, "<work>");
     let mut seen = Vec::new();
     if record {
         seen.extend(normalise(&output.stdout).lines().map(|line| format!("1| {line}").trim_end().to_owned()));
@@ -249,7 +252,7 @@ fn select(document: &Value, path: &str) -> Option<Value> {
 pub fn normalise(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
-        out.push_str(&squeeze(&spans(&ports(&addresses(&times(&hexadecimal(line)))))));
+        out.push_str(&squeeze(&processors(&spans(&ports(&addresses(&times(&hexadecimal(&visible(line)))))))));
     }
     out
 }
@@ -379,6 +382,29 @@ fn spans(line: &str) -> String {
         }
     }
     out
+}
+
+/// Control characters, tab and line ends aside, as `\x01`.
+fn visible(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        if c.is_control() && !matches!(c, '\t' | '\n') {
+            out.push_str(&format!("\\x{:02x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// How many processors the recording machine had.
+fn processors(line: &str) -> String {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    line.replace(
+        &format!("to {count}.00, as there are only {count} CPUs"),
+        "to <n>.00, as there are only <n> CPUs",
+    )
+    .replace(&format!("available: 0-{}", count.saturating_sub(1)), "available: 0-<n>")
 }
 
 /// Two or more spaces inside a line are column padding.
