@@ -114,12 +114,18 @@ fn add(program: &mut Vec<Instruction>, rule: Rule) {
     let mut conditions: Vec<Instruction> = Vec::new();
     // Jumps are filled in below with the distance to the end of this rule.
     let kind = rule.kind.map(|kind| (KIND, u32::from(kind)));
-    for (register, value) in [kind, rule.major.map(|n| (MAJOR, n)), rule.minor.map(|n| (MINOR, n))].into_iter().flatten() {
+    for (register, value) in
+        [kind, rule.major.map(|n| (MAJOR, n)), rule.minor.map(|n| (MINOR, n))].into_iter().flatten()
+    {
         conditions.push(op(JUMP_UNEQUAL, register, 0, 0, value));
     }
     if rule.access != ANY_ACCESS {
         // Allowed is what asks for nothing else; denied is what asks for any of it.
-        let (mask, jump) = if rule.allow { (!u32::from(rule.access), JUMP_UNEQUAL) } else { (rule.access.into(), JUMP_EQUAL) };
+        let (mask, jump) = if rule.allow {
+            (!u32::from(rule.access), JUMP_UNEQUAL)
+        } else {
+            (rule.access.into(), JUMP_EQUAL)
+        };
         conditions.push(op(MOVE_REGISTER, SCRATCH, ACCESS, 0, 0));
         conditions.push(op(AND_VALUE, SCRATCH, 0, 0, mask));
         conditions.push(op(jump, SCRATCH, 0, 0, 0));
@@ -206,7 +212,11 @@ mod tests {
             vec![rule(true, None, None, None, 7)],
             vec![rule(false, None, None, None, 7), rule(true, Some(2), Some(1), Some(3), 7)],
             vec![rule(true, None, None, None, 7), rule(false, Some(1), Some(8), None, 4)],
-            vec![rule(true, Some(2), None, None, 1), rule(true, Some(1), Some(8), Some(1), 2), rule(false, None, Some(8), Some(1), 1)],
+            vec![
+                rule(true, Some(2), None, None, 1),
+                rule(true, Some(1), Some(8), Some(1), 2),
+                rule(false, None, Some(8), Some(1), 1),
+            ],
             vec![rule(true, Some(2), Some(u32::MAX), Some(0x8000_0000), 6)],
         ];
         for rules in sets {

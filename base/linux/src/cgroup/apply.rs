@@ -27,7 +27,17 @@ pub fn default_devices() -> Vec<DeviceCgroup> {
     };
     let mut rules = vec![rule("c", None, None, "m"), rule("b", None, None, "m")];
     // null, zero, full, random, urandom, tty, console, ptmx, pts
-    let nodes = [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(1)), (5, Some(2)), (136, None)];
+    let nodes = [
+        (1, Some(3)),
+        (1, Some(5)),
+        (1, Some(7)),
+        (1, Some(8)),
+        (1, Some(9)),
+        (5, Some(0)),
+        (5, Some(1)),
+        (5, Some(2)),
+        (136, None),
+    ];
     rules.extend(nodes.map(|(major, minor)| rule("c", Some(major), minor, "rwm")));
     rules
 }
@@ -68,7 +78,11 @@ pub(crate) fn limit(name: &'static str, value: i64, none: &str) -> Result<String
 
 /// A list of CPUs or memory nodes may only hold numbers, commas and ranges: it is written as it is.
 pub(crate) fn list<'a>(name: &'static str, text: &'a str) -> Result<&'a str> {
-    if super::features::parse_list(text).is_some() { Ok(text) } else { Err(Error::Value { limit: name, value: text.into() }) }
+    if super::features::parse_list(text).is_some() {
+        Ok(text)
+    } else {
+        Err(Error::Value { limit: name, value: text.into() })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Limits written to the files of version 1.
 
-use oci::runtime::{BlockIo, Cpu, DeviceCgroup, HugepageLimit, Memory, NetworkResources, Rdma, Resources, ThrottleDevice};
+use oci::runtime::{
+    BlockIo, Cpu, DeviceCgroup, HugepageLimit, Memory, NetworkResources, Rdma, Resources, ThrottleDevice,
+};
 
 use super::apply::{access, limit, list, throttled, wildcard};
 use super::file::Directory;
@@ -75,7 +77,8 @@ fn device_lines(rule: &DeviceCgroup) -> Result<Vec<String>> {
 
 fn processor(group: &Cgroup, cpu: &Cpu) -> Result<()> {
     let wanted = cpu.shares.is_some() || cpu.quota.is_some() || cpu.period.is_some() || cpu.burst.is_some();
-    let wanted = wanted || cpu.realtime_period.is_some() || cpu.realtime_runtime.is_some() || cpu.idle.is_some();
+    let wanted =
+        wanted || cpu.realtime_period.is_some() || cpu.realtime_runtime.is_some() || cpu.idle.is_some();
     if !wanted {
         return Ok(());
     }
@@ -100,7 +103,8 @@ fn processor(group: &Cgroup, cpu: &Cpu) -> Result<()> {
 /// takes first. The burst may not exceed the quota, so an old one is dropped before and a new one is set after.
 fn quota(directory: &Directory, cpu: &Cpu) -> Result<()> {
     let period = cpu.period.filter(|period| *period != 0).map(|period| period.to_string());
-    let quota = cpu.quota.filter(|quota| *quota != 0).map(|quota| limit("cpu quota", quota, "-1")).transpose()?;
+    let quota =
+        cpu.quota.filter(|quota| *quota != 0).map(|quota| limit("cpu quota", quota, "-1")).transpose()?;
     if let Some(burst) = cpu.burst.filter(|_| quota.is_some()) {
         directory.write_if_present("cpu.cfs_burst_us", "0").map(|_| burst)?;
     }
@@ -126,7 +130,9 @@ fn quota(directory: &Directory, cpu: &Cpu) -> Result<()> {
 }
 
 fn processor_sets(group: &Cgroup, cpu: &Cpu) -> Result<()> {
-    for (file, name, text) in [("cpuset.cpus", "cpuset cpus", &cpu.cpus), ("cpuset.mems", "cpuset mems", &cpu.mems)] {
+    for (file, name, text) in
+        [("cpuset.cpus", "cpuset cpus", &cpu.cpus), ("cpuset.mems", "cpuset mems", &cpu.mems)]
+    {
         if !text.is_empty() {
             need(group, "cpuset", name)?.write(file, list(name, text)?)?;
         }
@@ -135,7 +141,8 @@ fn processor_sets(group: &Cgroup, cpu: &Cpu) -> Result<()> {
 }
 
 fn memory(group: &Cgroup, memory: &Memory) -> Result<()> {
-    let wanted = [memory.limit, memory.swap, memory.reservation, memory.kernel_tcp].iter().any(Option::is_some);
+    let wanted =
+        [memory.limit, memory.swap, memory.reservation, memory.kernel_tcp].iter().any(Option::is_some);
     if !wanted && memory.swappiness.is_none() && memory.disable_oom_killer.is_none() {
         return Ok(());
     }
@@ -148,13 +155,16 @@ fn memory(group: &Cgroup, memory: &Memory) -> Result<()> {
         directory.write("memory.kmem.tcp.limit_in_bytes", &limit("kernel tcp memory", value, "-1")?)?;
     }
     match memory.swappiness {
-        Some(value) if value > 100 => return Err(Error::Value { limit: "swappiness", value: value.to_string() }),
+        Some(value) if value > 100 => {
+            return Err(Error::Value { limit: "swappiness", value: value.to_string() });
+        }
         Some(value) => directory.write("memory.swappiness", &value.to_string())?,
         None => {}
     }
     if let Some(disable) = memory.disable_oom_killer {
         // Zero is what a new group has; kernels without the switch accept no write at all.
-        let stands = directory.text("memory.oom_control").is_some_and(|text| text.starts_with("oom_kill_disable 1"));
+        let stands =
+            directory.text("memory.oom_control").is_some_and(|text| text.starts_with("oom_kill_disable 1"));
         if disable || stands {
             directory.write("memory.oom_control", if disable { "1" } else { "0" })?;
         }
@@ -179,7 +189,9 @@ fn hard_limits(directory: &Directory, memory: &Memory) -> Result<()> {
     let swap_text = swap.map(|value| limit("memory swap", value, "-1")).transpose()?;
     let growing = match swap {
         Some(-1) => true,
-        Some(value) => directory.number(SWAP).is_some_and(|now| u64::try_from(value).is_ok_and(|value| value > now)),
+        Some(value) => {
+            directory.number(SWAP).is_some_and(|now| u64::try_from(value).is_ok_and(|value| value > now))
+        }
         None => false,
     };
     let mut writes = vec![(MEMORY, wanted), (SWAP, swap_text)];
@@ -197,7 +209,9 @@ fn hard_limits(directory: &Directory, memory: &Memory) -> Result<()> {
 fn refuse_below_usage(directory: &Directory, wanted: Option<i64>) -> Result<()> {
     let usage = directory.number("memory.usage_in_bytes").unwrap_or(0);
     match wanted.and_then(|value| u64::try_from(value).ok()) {
-        Some(value) if value < usage => Err(Error::Value { limit: "memory (below present usage)", value: value.to_string() }),
+        Some(value) if value < usage => {
+            Err(Error::Value { limit: "memory (below present usage)", value: value.to_string() })
+        }
         _ => Ok(()),
     }
 }
@@ -219,7 +233,8 @@ fn block(group: &Cgroup, block: &BlockIo) -> Result<()> {
             write_weight(directory, "blkio.weight_device", "blkio.bfq.weight_device", &line)?;
         }
         if let Some(weight) = device.leaf_weight {
-            directory.write("blkio.leaf_weight_device", &format!("{}:{} {weight}", device.major, device.minor))?;
+            directory
+                .write("blkio.leaf_weight_device", &format!("{}:{} {weight}", device.major, device.minor))?;
         }
     }
     throttle(directory, "blkio.throttle.read_bps_device", &block.throttle_read_bps_device)?;
@@ -234,7 +249,9 @@ fn write_weight(directory: &Directory, old: &str, new: &str, value: &str) -> Res
 }
 
 fn throttle(directory: &Directory, file: &str, devices: &[ThrottleDevice]) -> Result<()> {
-    devices.iter().try_for_each(|device| directory.write(file, &format!("{} {}", throttled(device), device.rate)))
+    devices
+        .iter()
+        .try_for_each(|device| directory.write(file, &format!("{} {}", throttled(device), device.rate)))
 }
 
 fn huge_pages(group: &Cgroup, limits: &[HugepageLimit]) -> Result<()> {
@@ -289,7 +306,11 @@ mod tests {
         ];
         for (rule, expected) in rows {
             let lines = device_lines(&rule).ok();
-            assert_eq!(lines, expected.map(|lines| lines.into_iter().map(str::to_owned).collect()), "{rule:?}");
+            assert_eq!(
+                lines,
+                expected.map(|lines| lines.into_iter().map(str::to_owned).collect()),
+                "{rule:?}"
+            );
         }
     }
 }

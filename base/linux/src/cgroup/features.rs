@@ -124,7 +124,8 @@ impl Features {
     pub fn detect(hierarchies: &Hierarchies) -> Self {
         let mut features =
             if hierarchies.layout() == Layout::Unified { unified(hierarchies) } else { legacy(hierarchies) };
-        features.huge_pages = if hierarchies.controllers().contains(&"hugetlb") { huge_page_sizes() } else { Vec::new() };
+        features.huge_pages =
+            if hierarchies.controllers().contains(&"hugetlb") { huge_page_sizes() } else { Vec::new() };
         features
     }
 
@@ -223,8 +224,12 @@ fn root(hierarchies: &Hierarchies, controller: &str) -> Option<Directory> {
 }
 
 fn legacy(hierarchies: &Hierarchies) -> Features {
-    let has = |controller: &str, file: &str| root(hierarchies, controller).is_some_and(|directory| directory.has(file));
-    let text = |file: &str| root(hierarchies, "cpuset").and_then(|directory| directory.text(file)).unwrap_or_default();
+    let has = |controller: &str, file: &str| {
+        root(hierarchies, controller).is_some_and(|directory| directory.has(file))
+    };
+    let text = |file: &str| {
+        root(hierarchies, "cpuset").and_then(|directory| directory.text(file)).unwrap_or_default()
+    };
     let either = |one: &str, other: &str| has("blkio", one) || has("blkio", other);
     Features {
         memory_limit: has("memory", "memory.limit_in_bytes"),
@@ -252,7 +257,8 @@ fn legacy(hierarchies: &Hierarchies) -> Features {
 fn unified(hierarchies: &Hierarchies) -> Features {
     let controllers = hierarchies.controllers();
     let has = |name: &str| controllers.contains(&name);
-    let text = |file: &str| root(hierarchies, "").and_then(|directory| directory.text(file)).unwrap_or_default();
+    let text =
+        |file: &str| root(hierarchies, "").and_then(|directory| directory.text(file)).unwrap_or_default();
     Features {
         memory_limit: has("memory"),
         swap_limit: has("memory") && std::path::Path::new("/proc/swaps").exists(),
@@ -292,7 +298,9 @@ fn name_of_size(kilobytes: u64) -> String {
 pub(crate) fn page_size(text: &str) -> Result<&str> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_uppercase());
     let unit = &text[digits.len()..];
-    let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && ["KB", "MB", "GB"].contains(&unit);
+    let good = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && ["KB", "MB", "GB"].contains(&unit);
     if good { Ok(text) } else { Err(Error::Value { limit: "huge page size", value: text.into() }) }
 }
 
@@ -327,10 +335,14 @@ mod tests {
     fn refusals_use_dockers_words() {
         let features = Features { cpuset: true, cpus: "0-1".into(), mems: "0".into(), ..Features::default() };
         let check = |resources: Resources, expected: &str| {
-            let text = features.check(&resources).map_or_else(|refusal| refusal.to_string(), |()| String::new());
+            let text =
+                features.check(&resources).map_or_else(|refusal| refusal.to_string(), |()| String::new());
             assert_eq!(text, expected);
         };
-        let cpus = |cpus: &str| Resources { cpu: Some(Cpu { cpus: cpus.into(), ..Cpu::default() }), ..Resources::default() };
+        let cpus = |cpus: &str| Resources {
+            cpu: Some(Cpu { cpus: cpus.into(), ..Cpu::default() }),
+            ..Resources::default()
+        };
         check(cpus("0-99"), "Requested CPUs are not available - requested 0-99, available: 0-1");
         check(cpus("0-4294967295"), "Invalid value 0-4294967295 for cpuset cpus");
         check(cpus("1"), "");
@@ -339,7 +351,10 @@ mod tests {
             ..Resources::default()
         };
         check(memory(1024, 0), "Minimum memory limit allowed is 6MB");
-        check(memory(1 << 30, 1 << 20), "Minimum memoryswap limit should be larger than memory limit, see usage");
+        check(
+            memory(1 << 30, 1 << 20),
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        );
         check(memory(-5, 0), "invalid memory limit -5");
         check(memory(1 << 30, -1), "");
         check(Resources { pids: Some(Pids { limit: -3 }), ..Resources::default() }, "invalid pids limit -3");
@@ -351,6 +366,9 @@ mod tests {
         for bad in ["", "MB", "2", "../2MB", "2MBMB"] {
             assert!(page_size(bad).is_err(), "{bad}");
         }
-        assert_eq!((name_of_size(64), name_of_size(2048), name_of_size(1 << 20)), ("64KB".into(), "2MB".into(), "1GB".into()));
+        assert_eq!(
+            (name_of_size(64), name_of_size(2048), name_of_size(1 << 20)),
+            ("64KB".into(), "2MB".into(), "1GB".into())
+        );
     }
 }

@@ -17,7 +17,8 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn write(&self, file: &str, value: &str) -> Result<()> {
-        write_at(self.fd.as_fd(), file, value.as_bytes()).map_err(|source| self.write_error(file, value, source))
+        write_at(self.fd.as_fd(), file, value.as_bytes())
+            .map_err(|source| self.write_error(file, value, source))
     }
 
     /// Writes where the kernel has the file and says whether it has.

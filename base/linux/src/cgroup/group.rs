@@ -54,7 +54,8 @@ impl Cgroup {
         if self.layout == Layout::Unified {
             return self.unified.as_ref();
         }
-        let found = self.legacy.iter().find(|legacy| legacy.controllers.iter().any(|name| name == controller));
+        let found =
+            self.legacy.iter().find(|legacy| legacy.controllers.iter().any(|name| name == controller));
         found.map(|legacy| &legacy.directory)
     }
 
@@ -102,7 +103,11 @@ pub(crate) fn create(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup> {
     Ok(group)
 }
 
-pub(crate) fn open(hierarchies: &Hierarchies, locate: impl Fn(&Mount) -> Option<String>, label: &str) -> Result<Cgroup> {
+pub(crate) fn open(
+    hierarchies: &Hierarchies,
+    locate: impl Fn(&Mount) -> Option<String>,
+    label: &str,
+) -> Result<Cgroup> {
     let mut group = empty(hierarchies, label);
     for mount in hierarchies.mounts() {
         let Some(path) = locate(mount) else { continue };
@@ -115,7 +120,9 @@ pub(crate) fn open(hierarchies: &Hierarchies, locate: impl Fn(&Mount) -> Option<
                 group.insert(mount, directory, &path);
             }
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-            Err(source) => return Err(Error::Create { path: format!("{}{path}", mount.point.display()), source }),
+            Err(source) => {
+                return Err(Error::Create { path: format!("{}{path}", mount.point.display()), source });
+            }
         }
     }
     if group.unified.is_none() && group.legacy.is_empty() {
@@ -125,7 +132,13 @@ pub(crate) fn open(hierarchies: &Hierarchies, locate: impl Fn(&Mount) -> Option<
 }
 
 fn empty(hierarchies: &Hierarchies, path: &str) -> Cgroup {
-    Cgroup { path: path.to_owned(), layout: hierarchies.layout(), unified: None, legacy: Vec::new(), parents: Vec::new() }
+    Cgroup {
+        path: path.to_owned(),
+        layout: hierarchies.layout(),
+        unified: None,
+        legacy: Vec::new(),
+        parents: Vec::new(),
+    }
 }
 
 impl Cgroup {
@@ -143,7 +156,8 @@ impl Cgroup {
 /// The components of a group's path; none may lead upwards.
 fn split(path: &str) -> Result<Vec<&str>> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let bad = parts.is_empty() || parts.iter().any(|part| *part == ".." || part.contains(['\n', '\0']) || part.len() > 255);
+    let bad = parts.is_empty()
+        || parts.iter().any(|part| *part == ".." || part.contains(['\n', '\0']) || part.len() > 255);
     if bad { Err(Error::Path { path: path.to_owned() }) } else { Ok(parts) }
 }
 
@@ -193,8 +207,11 @@ fn delegate(directory: BorrowedFd<'_>) {
     }
     let _ = super::file::read_at(directory, "cgroup.subtree_control", &mut enabled);
     let missing = |name: &&str| !enabled.split_whitespace().any(|on| on == *name);
-    let missing: Vec<String> = offered.split_whitespace().filter(missing).map(|name| format!("+{name}")).collect();
-    if missing.is_empty() || super::file::write_at(directory, "cgroup.subtree_control", missing.join(" ").as_bytes()).is_ok() {
+    let missing: Vec<String> =
+        offered.split_whitespace().filter(missing).map(|name| format!("+{name}")).collect();
+    if missing.is_empty()
+        || super::file::write_at(directory, "cgroup.subtree_control", missing.join(" ").as_bytes()).is_ok()
+    {
         return;
     }
     for one in missing {

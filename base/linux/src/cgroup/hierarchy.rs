@@ -50,9 +50,9 @@ impl Hierarchies {
     /// Reads what is mounted in the caller's mount namespace.
     pub fn detect() -> Result<Self> {
         let mut text = String::new();
-        File::open("/proc/self/mountinfo")
-            .and_then(|mut file| file.read_to_string(&mut text))
-            .map_err(|source| Error::Read { file: "/proc/self/mountinfo".into(), path: "/".into(), source })?;
+        File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_string(&mut text)).map_err(
+            |source| Error::Read { file: "/proc/self/mountinfo".into(), path: "/".into(), source },
+        )?;
         let mut mounts = parse(&text);
         for mount in mounts.iter_mut().filter(|mount| mount.unified) {
             mount.controllers = read_controllers(&mount.point);
@@ -63,11 +63,18 @@ impl Hierarchies {
     /// Only the version 2 hierarchy mounted at `point`, whatever else the machine has.
     pub fn unified_at(point: &Path) -> Result<Self> {
         let controllers = read_controllers(point);
-        Self::from_mounts(vec![Mount { controllers, point: point.to_owned(), root: "/".into(), unified: true }])
+        Self::from_mounts(vec![Mount {
+            controllers,
+            point: point.to_owned(),
+            root: "/".into(),
+            unified: true,
+        }])
     }
 
     fn from_mounts(mounts: Vec<Mount>) -> Result<Self> {
-        let legacy = mounts.iter().any(|mount| !mount.unified && mount.controllers.iter().any(|c| !c.starts_with("name=")));
+        let legacy = mounts
+            .iter()
+            .any(|mount| !mount.unified && mount.controllers.iter().any(|c| !c.starts_with("name=")));
         let unified = mounts.iter().any(|mount| mount.unified);
         let layout = match (legacy, unified) {
             (true, true) => Layout::Hybrid,
@@ -93,7 +100,11 @@ impl Hierarchies {
     pub fn controllers(&self) -> Vec<&str> {
         let wanted = self.layout == Layout::Unified;
         let governing = self.mounts.iter().filter(|mount| mount.unified == wanted);
-        governing.flat_map(|mount| &mount.controllers).map(String::as_str).filter(|name| !name.starts_with("name=")).collect()
+        governing
+            .flat_map(|mount| &mount.controllers)
+            .map(String::as_str)
+            .filter(|name| !name.starts_with("name="))
+            .collect()
     }
 
     /// Makes the group `path` in every hierarchy, with its parents; a group that exists is taken as it is.
@@ -111,8 +122,11 @@ impl Hierarchies {
     /// Opens the group a process is in, which may lie below its container's group (a nested engine, systemd).
     pub fn of_process(&self, pid: u32) -> Result<Cgroup> {
         let file = format!("/proc/{pid}/cgroup");
-        let text = std::fs::read_to_string(&file)
-            .map_err(|source| Error::Read { file: file.clone(), path: "/".into(), source })?;
+        let text = std::fs::read_to_string(&file).map_err(|source| Error::Read {
+            file: file.clone(),
+            path: "/".into(),
+            source,
+        })?;
         group::open(self, |mount| membership(&text, mount), &file)
     }
 
@@ -132,7 +146,10 @@ impl Hierarchies {
 
     pub(crate) fn root_directory(&self, controller: &str) -> Option<OwnedFd> {
         let wanted = self.layout == Layout::Unified;
-        let mount = self.mounts.iter().find(|mount| mount.unified == wanted && (mount.unified || mount.has(controller)))?;
+        let mount = self
+            .mounts
+            .iter()
+            .find(|mount| mount.unified == wanted && (mount.unified || mount.has(controller)))?;
         group::open_directory(rustix::fs::CWD, &mount.point).ok()
     }
 }
@@ -141,7 +158,11 @@ impl Hierarchies {
 fn membership(text: &str, mount: &Mount) -> Option<String> {
     let line = text.lines().find(|line| {
         let names = line.split(':').nth(1).unwrap_or_default();
-        if mount.unified { names.is_empty() && line.starts_with("0:") } else { names.split(',').any(|name| mount.has(name)) }
+        if mount.unified {
+            names.is_empty() && line.starts_with("0:")
+        } else {
+            names.split(',').any(|name| mount.has(name))
+        }
     })?;
     let path = line.splitn(3, ':').nth(2)?;
     let below = if mount.root == "/" { path } else { path.strip_prefix(mount.root.as_str())? };
@@ -159,7 +180,11 @@ fn parse(mountinfo: &str) -> Vec<Mount> {
     for line in mountinfo.lines() {
         let Some(mount) = parse_line(line) else { continue };
         let known = mounts.iter().any(|other| {
-            if mount.unified { other.unified } else { !other.unified && other.controllers == mount.controllers }
+            if mount.unified {
+                other.unified
+            } else {
+                !other.unified && other.controllers == mount.controllers
+            }
         });
         if !known {
             mounts.push(mount);

@@ -38,7 +38,9 @@ pub use group::Cgroup;
 pub use hierarchy::{Hierarchies, Layout};
 pub use oom::OomWatch;
 pub use process::join;
-pub use statistics::{BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics};
+pub use statistics::{
+    BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics,
+};
 
 /// A failure while handling control groups.
 #[derive(Debug, thiserror::Error)]

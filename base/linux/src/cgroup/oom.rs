@@ -32,7 +32,10 @@ impl OomWatch {
         }
         let mut count = [0u8; 8];
         let signalled = rustix::io::read(&self.fd, &mut count[..]).is_ok();
-        signalled && group.directory("memory").is_some_and(|directory| directory.text("memory.oom_control").is_some())
+        signalled
+            && group
+                .directory("memory")
+                .is_some_and(|directory| directory.text("memory.oom_control").is_some())
     }
 }
 

@@ -58,8 +58,12 @@ impl Cgroup {
     /// Whether the group is frozen, or freezing.
     pub fn is_frozen(&self) -> bool {
         match self.freezer() {
-            Some(Freezer::Legacy(directory)) => directory.text("freezer.state").is_some_and(|state| state.trim() != "THAWED"),
-            Some(Freezer::Unified(directory)) => directory.text("cgroup.freeze").is_some_and(|state| state.trim() == "1"),
+            Some(Freezer::Legacy(directory)) => {
+                directory.text("freezer.state").is_some_and(|state| state.trim() != "THAWED")
+            }
+            Some(Freezer::Unified(directory)) => {
+                directory.text("cgroup.freeze").is_some_and(|state| state.trim() == "1")
+            }
             None => false,
         }
     }
@@ -149,9 +153,9 @@ impl Cgroup {
 
     /// The directories that together know every process: version 2, and one of version 1.
     fn tracking(&self) -> impl Iterator<Item = &Directory> {
-        let legacy = ["freezer", "pids", "memory"].iter().find_map(|name| {
-            if self.layout == Layout::Unified { None } else { self.directory(name) }
-        });
+        let legacy = ["freezer", "pids", "memory"]
+            .iter()
+            .find_map(|name| if self.layout == Layout::Unified { None } else { self.directory(name) });
         let legacy = legacy.or_else(|| self.legacy.first().map(|legacy| &legacy.directory));
         self.unified.iter().chain(legacy)
     }
@@ -166,7 +170,9 @@ impl Freezer<'_> {
     fn request(&self, frozen: bool) -> Result<()> {
         match self {
             // Version 1 can get stuck in FREEZING; asking again makes the kernel look again.
-            Self::Legacy(directory) => directory.write("freezer.state", if frozen { "FROZEN" } else { "THAWED" }),
+            Self::Legacy(directory) => {
+                directory.write("freezer.state", if frozen { "FROZEN" } else { "THAWED" })
+            }
             Self::Unified(directory) => directory.write("cgroup.freeze", if frozen { "1" } else { "0" }),
         }
     }
@@ -189,7 +195,8 @@ fn collect(directory: BorrowedFd<'_>, found: &mut BTreeSet<u32>) -> io::Result<(
     match read_at(directory, "cgroup.procs", &mut text) {
         Ok(()) => {}
         // A threaded group lists its processes at its domain; a removed one has none.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENODEV | libc::ENOENT)) => {}
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENODEV | libc::ENOENT)) => {}
         Err(error) => return Err(error),
     }
     found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));

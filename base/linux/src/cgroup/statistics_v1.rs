@@ -3,8 +3,8 @@
 use super::Cgroup;
 use super::file::Directory;
 use super::statistics::{
-    BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics, device, field,
-    fields,
+    BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics,
+    device, field, fields,
 };
 
 /// The kernel counts `cpuacct.stat` in ticks of this many nanoseconds (USER_HZ is 100 on every architecture).
@@ -60,7 +60,10 @@ fn block(directory: &Directory) -> BlockStatistics {
         if entries.is_empty() { operations(&directory.text(throttle).unwrap_or_default()) } else { entries }
     };
     BlockStatistics {
-        service_bytes: read("blkio.bfq.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive"),
+        service_bytes: read(
+            "blkio.bfq.io_service_bytes_recursive",
+            "blkio.throttle.io_service_bytes_recursive",
+        ),
         serviced: read("blkio.bfq.io_serviced_recursive", "blkio.throttle.io_serviced_recursive"),
     }
 }
@@ -71,7 +74,9 @@ fn operations(text: &str) -> Vec<BlockEntry> {
         let mut words = line.split(' ');
         let (major, minor) = device(words.next()?)?;
         let word = words.next()?;
-        let operation = ["Read", "Write", "Sync", "Async", "Discard", "Total"].into_iter().find(|known| *known == word)?;
+        let operation = ["Read", "Write", "Sync", "Async", "Discard", "Total"]
+            .into_iter()
+            .find(|known| *known == word)?;
         Some(BlockEntry { major, minor, operation, value: words.next()?.parse().ok()? })
     };
     text.lines().filter_map(entry).collect()

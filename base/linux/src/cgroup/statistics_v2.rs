@@ -2,8 +2,8 @@
 
 use super::file::Directory;
 use super::statistics::{
-    BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics, device, field,
-    fields,
+    BlockEntry, BlockStatistics, CpuStatistics, HugeStatistics, MemoryStatistics, PidStatistics, Statistics,
+    device, field, fields,
 };
 
 pub(super) fn sample(directory: &Directory) -> Statistics {
@@ -82,8 +82,13 @@ mod tests {
 
     #[test]
     fn times_are_nanoseconds() {
-        let sample = cpu("usage_usec 12\nuser_usec 7\nsystem_usec 5\nnr_periods 3\nnr_throttled 1\nthrottled_usec 9\n");
-        assert_eq!((sample.total, sample.user, sample.kernel, sample.throttled_time), (12_000, 7000, 5000, 9000));
+        let sample = cpu(
+            "usage_usec 12\nuser_usec 7\nsystem_usec 5\nnr_periods 3\nnr_throttled 1\nthrottled_usec 9\n",
+        );
+        assert_eq!(
+            (sample.total, sample.user, sample.kernel, sample.throttled_time),
+            (12_000, 7000, 5000, 9000)
+        );
         assert_eq!((sample.periods, sample.throttled_periods), (3, 1));
     }
 

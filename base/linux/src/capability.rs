@@ -1,0 +1,188 @@
+//! Capability names and sets.
+
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::{SysResult, check};
+
+/// Names without `CAP_`, by number.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// A set of capabilities, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Set(u64);
+
+impl Set {
+    /// None.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set of one capability by name, in any case, with or without `CAP_`.
+    pub fn of(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase();
+        let name = name.strip_prefix("CAP_").unwrap_or(&name);
+        NAMES.iter().position(|known| *known == name).map(|number| Self(1 << number))
+    }
+
+    /// All that the calling process's bounding set holds.
+    pub fn bounding() -> Self {
+        let held = |number: &usize| {
+            // SAFETY: asks about one capability by number.
+            unsafe { libc::prctl(libc::PR_CAPBSET_READ, *number as libc::c_ulong, 0, 0, 0) == 1 }
+        };
+        Self((0..64).filter(held).fold(0, |bits, number| bits | 1 << number))
+    }
+
+    /// The kernel's bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// From the kernel's bits.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// In both.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// In either.
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in the set.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Names with `CAP_`, by number.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        let named = NAMES.iter().enumerate();
+        named.filter(move |(number, _)| self.0 & (1 << number) != 0).map(|(_, name)| format!("CAP_{name}"))
+    }
+}
+
+/// Names of all capabilities this code knows and the kernel has.
+pub fn known() -> Vec<String> {
+    NAMES.iter().map(|name| format!("CAP_{name}")).collect()
+}
+
+/// The five sets of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sets {
+    /// Ceiling of what execve gives.
+    pub bounding: Set,
+    /// What is checked.
+    pub effective: Set,
+    /// What may be made effective.
+    pub permitted: Set,
+    /// Kept by programs that ask for it.
+    pub inheritable: Set,
+    /// Kept by ordinary programs.
+    pub ambient: Set,
+}
+
+impl Sets {
+    /// Lowers the bounding set of the calling thread.
+    pub fn apply_bounding(&self) -> SysResult<()> {
+        for number in 0..64_u64 {
+            if self.bounding.0 & (1 << number) != 0 {
+                continue;
+            }
+            // SAFETY: drops one capability by number; beyond the last one the kernel says EINVAL.
+            match check(libc::c_long::from(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) })) {
+                Ok(_) => {}
+                Err(crate::Errno::INVAL) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets effective, permitted, inheritable and ambient of the calling thread.
+    pub fn apply(&self) -> SysResult<()> {
+        let sets = CapabilitySets {
+            effective: CapabilitySet::from_bits_retain(self.effective.0),
+            permitted: CapabilitySet::from_bits_retain(self.permitted.0),
+            inheritable: CapabilitySet::from_bits_retain(self.inheritable.0),
+        };
+        rustix::thread::set_capabilities(None, sets)?;
+        rustix::thread::clear_ambient_capability_set()?;
+        for number in (0..64_u64).filter(|number| self.ambient.0 & (1 << number) != 0) {
+            // SAFETY: raises one ambient capability by number.
+            let result =
+                unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number, 0, 0) };
+            // One that is not both permitted and inheritable cannot be ambient; runc warns and goes on.
+            if let Err(error) = check(libc::c_long::from(result))
+                && error != crate::Errno::PERM
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sets of a thread as the kernel reports them (without bounding and ambient).
+pub fn held() -> SysResult<(Set, Set, Set)> {
+    let sets = rustix::thread::capabilities(None)?;
+    Ok((Set(sets.effective.bits()), Set(sets.permitted.bits()), Set(sets.inheritable.bits())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_numbers() {
+        for (name, bits) in [("CAP_CHOWN", 1), ("chown", 1), ("CAP_SYS_ADMIN", 1 << 21), ("cap_bpf", 1 << 39)]
+        {
+            assert_eq!(Set::of(name), Some(Set(bits)), "{name}");
+        }
+        assert_eq!(Set::of("CAP_MOON"), None);
+        assert_eq!(Set(1 | 1 << 40).names().collect::<Vec<_>>(), ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Resource limits by their `RLIMIT_` names.
+
+use crate::{SysResult, check};
+
+/// One limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The kernel's number of the resource.
+    pub resource: u32,
+    /// In force.
+    pub soft: u64,
+    /// Ceiling.
+    pub hard: u64,
+}
+
+/// The number of a resource by name, with or without `RLIMIT_`, in any case.
+pub fn resource(name: &str) -> Option<u32> {
+    const NAMES: [&str; 16] = [
+        "CPU",
+        "FSIZE",
+        "DATA",
+        "STACK",
+        "CORE",
+        "RSS",
+        "NPROC",
+        "NOFILE",
+        "MEMLOCK",
+        "AS",
+        "LOCKS",
+        "SIGPENDING",
+        "MSGQUEUE",
+        "NICE",
+        "RTPRIO",
+        "RTTIME",
+    ];
+    let name = name.to_ascii_uppercase();
+    let name = name.strip_prefix("RLIMIT_").unwrap_or(&name);
+    NAMES.iter().position(|known| *known == name).and_then(|number| u32::try_from(number).ok())
+}
+
+impl Limit {
+    /// Sets the limit for the calling process.
+    pub fn apply(self) -> SysResult<()> {
+        self.apply_to(0)
+    }
+
+    /// Sets the limit for a process (0 is the caller).
+    pub fn apply_to(self, pid: i32) -> SysResult<()> {
+        let values = [self.soft, self.hard];
+        let none = std::ptr::null_mut::<u64>();
+        // SAFETY: two 64-bit numbers are what the kernel reads; the old value is not asked for.
+        check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, self.resource, values.as_ptr(), none) })
+            .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resource;
+
+    #[test]
+    fn names_are_numbers() {
+        let cases = [
+            ("RLIMIT_CPU", Some(0)),
+            ("nofile", Some(7)),
+            ("RLIMIT_RTTIME", Some(15)),
+            ("RLIMIT_MOON", None),
+        ];
+        for (name, number) in cases {
+            assert_eq!(resource(name), number, "{name}");
+        }
+    }
+}
