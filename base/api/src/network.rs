@@ -141,10 +141,6 @@ pub struct EndpointSettings {
     pub links: Option<Vec<String>>,
     pub aliases: Option<Vec<String>>,
     pub mac_address: String,
-    pub driver_opts: Option<BTreeMap<String, String>>,
-    /// From API 1.48.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gw_priority: Option<i64>,
     #[serde(rename = "NetworkID")]
     pub network_id: String,
     #[serde(rename = "EndpointID")]
@@ -160,6 +156,10 @@ pub struct EndpointSettings {
     pub global_ipv6_address: String,
     #[serde(rename = "GlobalIPv6PrefixLen")]
     pub global_ipv6_prefix_len: i64,
+    pub driver_opts: Option<BTreeMap<String, String>>,
+    /// From API 1.48.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gw_priority: Option<i64>,
     #[serde(rename = "DNSNames")]
     pub dns_names: Option<Vec<String>>,
 }
