@@ -1,1 +1,16 @@
-//! Placeholder.
+//! A blocking HTTP/1.1 client: one socket per exchange in flight, kept and reused when an answer is read whole.
+
+mod body;
+mod endpoint;
+mod exchange;
+mod head;
+mod socket;
+mod ssh;
+mod tls;
+
+pub use body::BodyReader;
+pub use endpoint::{Endpoint, EndpointError};
+pub use exchange::{Body, HttpClient, HttpError, Request, Response, Upgraded};
+pub use head::Head;
+pub use socket::Socket;
+pub use tls::{TlsError, TlsFiles};

@@ -1,0 +1,175 @@
+//! Bodies of answers: of a known length, in chunks, or until the connection ends.
+
+use std::io::{Read, Result};
+use std::sync::Arc;
+
+use super::Socket;
+use super::exchange::Pool;
+
+/// A connection with the bytes that were read and not yet taken.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) buffer: Vec<u8>,
+    pub(super) taken: usize,
+}
+
+const READ_SIZE: usize = 32 * 1024;
+
+impl Connection {
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, buffer: Vec::new(), taken: 0 }
+    }
+
+    pub(super) fn pending(&self) -> &[u8] {
+        self.buffer.get(self.taken..).unwrap_or_default()
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.buffer.len());
+    }
+
+    /// Reads more from the socket behind the pending bytes; 0 at the end.
+    pub(super) fn fill(&mut self) -> Result<usize> {
+        if self.taken > 0 {
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+        }
+        let held = self.buffer.len();
+        self.buffer.resize(held + READ_SIZE, 0);
+        let result = loop {
+            match (&self.socket).read(self.buffer.get_mut(held..).unwrap_or_default()) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(held + result.as_ref().copied().unwrap_or(0));
+        result
+    }
+
+    fn take(&mut self, out: &mut [u8], limit: u64) -> Result<usize> {
+        if self.pending().is_empty() && self.fill()? == 0 {
+            return Ok(0);
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let count = self.pending().len().min(out.len()).min(limit);
+        out.get_mut(..count)
+            .unwrap_or_default()
+            .copy_from_slice(self.pending().get(..count).unwrap_or_default());
+        self.consume(count);
+        Ok(count)
+    }
+
+    fn line(&mut self) -> Result<Vec<u8>> {
+        loop {
+            if let Some(end) = self.pending().iter().position(|byte| *byte == b'\n') {
+                let line = self.pending().get(..end).unwrap_or_default().to_vec();
+                self.consume(end + 1);
+                return Ok(line);
+            }
+            if self.pending().len() > 8192 || self.fill()? == 0 {
+                return Err(cut());
+            }
+        }
+    }
+}
+
+fn cut() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "unexpected EOF")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    /// Bytes left in the present chunk; None before a size line.
+    Chunked(Option<u64>),
+    UntilClose,
+    Done,
+}
+
+/// Reads one body; when it is read whole, the connection goes back for the next request.
+#[derive(Debug)]
+pub struct BodyReader {
+    pub(super) connection: Option<Connection>,
+    pub(super) framing: Framing,
+    pub(super) pool: Arc<Pool>,
+    pub(super) reusable: bool,
+}
+
+impl BodyReader {
+    fn finish(&mut self) {
+        self.framing = Framing::Done;
+        if let Some(connection) = self.connection.take()
+            && self.reusable
+        {
+            self.pool.put(connection);
+        }
+    }
+
+    /// A handle with which another thread can end this body early.
+    pub fn socket(&self) -> Option<Socket> {
+        self.connection.as_ref().map(|connection| connection.socket.clone())
+    }
+
+    fn read_chunk(&mut self, left: Option<u64>, out: &mut [u8]) -> Result<usize> {
+        let Some(connection) = self.connection.as_mut() else { return Ok(0) };
+        let left = match left {
+            Some(left) => left,
+            None => chunk_size(&connection.line()?)?,
+        };
+        if left == 0 {
+            while connection.line()?.iter().any(|byte| !byte.is_ascii_whitespace()) {}
+            self.finish();
+            return Ok(0);
+        }
+        let count = connection.take(out, left)?;
+        if count == 0 {
+            return Err(cut());
+        }
+        let rest = left - count as u64;
+        if rest == 0 {
+            connection.line()?;
+        }
+        self.framing = Framing::Chunked((rest > 0).then_some(rest));
+        Ok(count)
+    }
+}
+
+fn chunk_size(line: &[u8]) -> Result<u64> {
+    let text = String::from_utf8_lossy(line);
+    let digits = text.split(';').next().unwrap_or_default().trim();
+    u64::from_str_radix(digits, 16)
+        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "malformed chunked encoding"))
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        match self.framing {
+            Framing::Done | Framing::Length(0) => {
+                self.finish();
+                Ok(0)
+            }
+            Framing::Chunked(left) => self.read_chunk(left, out),
+            Framing::Length(left) => {
+                let Some(connection) = self.connection.as_mut() else { return Ok(0) };
+                let count = connection.take(out, left)?;
+                if count == 0 {
+                    return Err(cut());
+                }
+                let rest = left - count as u64;
+                self.framing = Framing::Length(rest);
+                if rest == 0 {
+                    self.finish();
+                }
+                Ok(count)
+            }
+            Framing::UntilClose => {
+                let Some(connection) = self.connection.as_mut() else { return Ok(0) };
+                connection.take(out, u64::MAX)
+            }
+        }
+    }
+}

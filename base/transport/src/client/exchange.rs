@@ -1,0 +1,358 @@
+//! Sending a request and getting its answer, or the bare connection after an upgrade.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::body::{BodyReader, Connection, Framing};
+use super::{Endpoint, Head, Socket};
+
+/// An exchange failed below the level of documents.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No connection to the engine.
+    #[error("no connection")]
+    Connect(#[source] std::io::Error),
+    /// The connection broke.
+    #[error("connection broken")]
+    Broken(#[source] std::io::Error),
+    /// The answer is no HTTP.
+    #[error("{0}")]
+    Malformed(String),
+    /// The source of the request's body failed.
+    #[error("{0}")]
+    Source(String),
+}
+
+impl model::Kinded for HttpError {
+    fn kind(&self) -> model::ErrorKind {
+        model::ErrorKind::Unavailable
+    }
+}
+
+/// What a request carries.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// Bytes of a known length.
+    Bytes(Vec<u8>),
+    /// A stream, sent in chunks by a thread of its own so that output may come before its end.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// One request; the path holds the query.
+pub struct Request<'a> {
+    /// GET, HEAD, POST, PUT or DELETE.
+    pub method: &'a str,
+    /// Path and query, escaped.
+    pub path: &'a str,
+    /// Headers besides Host and those that describe the body.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: Body,
+}
+
+/// An answer whose body is yet to be read.
+#[derive(Debug)]
+pub struct Response {
+    /// Status and headers.
+    pub head: Head,
+    /// The body.
+    pub body: BodyReader,
+}
+
+/// A connection that stopped being HTTP.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// Status and headers of the answer.
+    pub head: Head,
+    /// The raw connection.
+    pub socket: Socket,
+    /// Bytes that came right behind the head.
+    pub early: Vec<u8>,
+}
+
+/// Connections that wait for their next request.
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Vec<Connection>>);
+
+impl Pool {
+    pub(super) fn put(&self, connection: Connection) {
+        if connection.pending().is_empty() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// Speaks HTTP with one endpoint; shared by threads through a reference.
+#[derive(Debug)]
+pub struct HttpClient {
+    endpoint: Endpoint,
+    pool: Arc<Pool>,
+}
+
+impl HttpClient {
+    /// A client without any connection yet.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, pool: Arc::default() }
+    }
+
+    /// The endpoint spoken to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A new connection outside the pool.
+    ///
+    /// # Errors
+    /// When the endpoint can't be reached.
+    pub fn dial(&self) -> Result<Socket, HttpError> {
+        self.endpoint.connect().map_err(HttpError::Connect)
+    }
+
+    /// Sends a request and reads the head of its answer.
+    ///
+    /// # Errors
+    /// When there is no connection or it breaks.
+    pub fn send(&self, request: Request<'_>) -> Result<Response, HttpError> {
+        let Request { method, path, headers, body } = request;
+        let head = self.request_head(method, path, headers, &body, false);
+        if let Body::Stream(source) = body {
+            return self.send_stream(method, head, source);
+        }
+        let mut message = head.into_bytes();
+        if let Body::Bytes(bytes) = &body {
+            message.extend_from_slice(bytes);
+        }
+        if let Some(mut kept) = self.pool.take() {
+            // A kept connection may have been closed meanwhile: then a new one is tried, once.
+            if (&kept.socket).write_all(&message).is_ok()
+                && let Ok(head) = read_head(&mut kept)
+            {
+                return Ok(self.answer(method, head, kept));
+            }
+        }
+        let mut connection = Connection::new(self.dial()?);
+        let sent = (&connection.socket).write_all(&message);
+        match read_head(&mut connection) {
+            Ok(head) => Ok(self.answer(method, head, connection)),
+            Err(error) => Err(sent.err().map_or(error, HttpError::Broken)),
+        }
+    }
+
+    /// Sends a request that turns the connection into a raw stream (attach, exec, session).
+    ///
+    /// A status of 400 and above leaves an ordinary answer, given as the error side.
+    ///
+    /// # Errors
+    /// When there is no connection or it breaks.
+    pub fn upgrade(
+        &self,
+        request: Request<'_>,
+        protocol: &str,
+    ) -> Result<Result<Upgraded, Response>, HttpError> {
+        let Request { method, path, headers, body } = request;
+        let mut all = vec![("Connection", "Upgrade"), ("Upgrade", protocol)];
+        all.extend_from_slice(headers);
+        let mut message = self.request_head(method, path, &all, &body, true).into_bytes();
+        if let Body::Bytes(bytes) = &body {
+            message.extend_from_slice(bytes);
+        }
+        let mut connection = Connection::new(self.dial()?);
+        (&connection.socket).write_all(&message).map_err(HttpError::Broken)?;
+        let head = read_head(&mut connection)?;
+        if head.status >= 300 {
+            return Ok(Err(self.answer(method, head, connection)));
+        }
+        let early = connection.pending().to_vec();
+        Ok(Ok(Upgraded { head, socket: connection.socket, early }))
+    }
+
+    fn send_stream(
+        &self,
+        method: &str,
+        head: String,
+        mut source: Box<dyn Read + Send>,
+    ) -> Result<Response, HttpError> {
+        let mut connection = Connection::new(self.dial()?);
+        let socket = connection.socket.clone();
+        (&socket).write_all(head.as_bytes()).map_err(HttpError::Broken)?;
+        let failure = Arc::new(Mutex::new(None));
+        let reported = Arc::clone(&failure);
+        std::thread::spawn(move || {
+            if let Err(error) = write_chunks(&socket, &mut *source) {
+                *reported.lock().unwrap_or_else(PoisonError::into_inner) = error;
+                // Without the last chunk the engine knows that the body is not whole.
+                let _ = socket.close_write();
+            }
+        });
+        match read_head(&mut connection) {
+            Ok(head) => {
+                let mut response = self.answer(method, head, connection);
+                response.body.reusable = false;
+                Ok(response)
+            }
+            Err(error) => {
+                let source = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Err(source.map_or(error, HttpError::Source))
+            }
+        }
+    }
+
+    fn request_head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Body,
+        upgrade: bool,
+    ) -> String {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.endpoint.host_header());
+        for (name, value) in headers {
+            let clean = |byte: char| byte != '\r' && byte != '\n';
+            head.extend(name.chars().filter(|byte| clean(*byte)));
+            head.push_str(": ");
+            head.extend(value.chars().filter(|byte| clean(*byte)));
+            head.push_str("\r\n");
+        }
+        match body {
+            Body::Empty if method == "POST" && !upgrade => head.push_str("Content-Length: 0\r\n"),
+            Body::Empty => {}
+            Body::Bytes(bytes) => {
+                let _ = write!(head, "Content-Length: {}\r\n", bytes.len());
+            }
+            Body::Stream(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
+        }
+        head.push_str("\r\n");
+        head
+    }
+
+    fn answer(&self, method: &str, head: Head, connection: Connection) -> Response {
+        let length = head.header("Content-Length").and_then(|value| value.trim().parse().ok());
+        let framing = if method == "HEAD" || head.status == 204 || head.status == 304 {
+            Framing::Length(0)
+        } else if head.is_chunked() {
+            Framing::Chunked(None)
+        } else {
+            length.map_or(Framing::UntilClose, Framing::Length)
+        };
+        let reusable = !head.closes();
+        let mut body =
+            BodyReader { connection: Some(connection), framing, pool: Arc::clone(&self.pool), reusable };
+        if framing == Framing::Length(0) {
+            let _ = body.read(&mut [0]);
+        }
+        Response { head, body }
+    }
+}
+
+fn read_head(connection: &mut Connection) -> Result<Head, HttpError> {
+    loop {
+        if let Some((head, length)) = Head::parse(connection.pending())? {
+            connection.consume(length);
+            if head.status == 100 {
+                continue;
+            }
+            return Ok(head);
+        }
+        if connection.fill().map_err(HttpError::Broken)? == 0 {
+            return Err(HttpError::Broken(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF")));
+        }
+    }
+}
+
+/// Sends the whole source; the error is the source's own, if it was that which failed.
+fn write_chunks(mut socket: &Socket, source: &mut dyn Read) -> Result<(), Option<String>> {
+    const CHUNK: usize = 64 * 1024;
+    // Room for the size line before the data, so that each chunk is one write.
+    const LINE: usize = 10;
+    let mut buffer = vec![0; LINE + CHUNK + 2];
+    loop {
+        let data = buffer.get_mut(LINE..LINE + CHUNK).unwrap_or_default();
+        let count = match source.read(data) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            other => other.map_err(|error| Some(error.to_string()))?,
+        };
+        if count == 0 {
+            return socket.write_all(b"0\r\n\r\n").map_err(|_| None);
+        }
+        let line = format!("{count:x}\r\n");
+        let start = LINE - line.len();
+        let end = LINE + count;
+        if let Some(place) = buffer.get_mut(start..LINE) {
+            place.copy_from_slice(line.as_bytes());
+        }
+        if let Some(place) = buffer.get_mut(end..end + 2) {
+            place.copy_from_slice(b"\r\n");
+        }
+        socket.write_all(buffer.get(start..end + 2).unwrap_or_default()).map_err(|_| None)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    fn serve(answers: &'static [&'static str]) -> (HttpClient, std::thread::JoinHandle<String>) {
+        let path = std::env::temp_dir().join(format!("wharf-http-{}-{:p}", std::process::id(), answers));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = HttpClient::new(Endpoint::Unix(path.clone()));
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            std::fs::remove_file(path).unwrap();
+            let mut seen = Vec::new();
+            for answer in answers {
+                let mut piece = [0; 4096];
+                let count = stream.read(&mut piece).unwrap();
+                seen.extend_from_slice(&piece[..count]);
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            String::from_utf8(seen).unwrap()
+        });
+        (client, thread)
+    }
+
+    fn get(client: &HttpClient, path: &str) -> String {
+        let request = Request { method: "GET", path, headers: &[], body: Body::Empty };
+        let mut text = String::new();
+        client.send(request).unwrap().body.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn one_connection_serves_several_requests() {
+        let (client, server) = serve(&[
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x\r\nd\r\n0\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        ]);
+        assert_eq!(get(&client, "/a"), "hi");
+        assert_eq!(get(&client, "/b"), "abcd");
+        assert_eq!(get(&client, "/c"), "");
+        assert_eq!(server.join().unwrap().matches("GET ").count(), 3);
+    }
+
+    #[test]
+    fn a_cut_body_is_an_error() {
+        let (client, server) = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"]);
+        let request = Request { method: "GET", path: "/", headers: &[], body: Body::Empty };
+        let mut response = client.send(request).unwrap();
+        server.join().unwrap();
+        assert!(response.body.read_to_end(&mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn an_upgrade_keeps_the_bytes_behind_the_head() {
+        let (client, server) = serve(&["HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\nearly"]);
+        let request = Request { method: "POST", path: "/", headers: &[], body: Body::Empty };
+        let upgraded = client.upgrade(request, "tcp").unwrap().unwrap();
+        assert_eq!(upgraded.early, b"early");
+        assert!(server.join().unwrap().contains("Upgrade: tcp\r\n"));
+    }
+}

@@ -1,0 +1,68 @@
+//! A connected descriptor that several threads may read, write and half-close.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// A connection, whatever carries it; clones share the descriptor.
+#[derive(Debug, Clone)]
+pub struct Socket(Arc<OwnedFd>);
+
+impl Socket {
+    /// Takes over a connected stream socket.
+    pub fn new(descriptor: OwnedFd) -> Self {
+        Self(Arc::new(descriptor))
+    }
+
+    /// Ends the direction towards the engine; answers can still be read.
+    ///
+    /// # Errors
+    /// When the connection is gone already.
+    pub fn close_write(&self) -> std::io::Result<()> {
+        Ok(rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write)?)
+    }
+
+    /// Ends both directions, which wakes a thread that reads.
+    pub fn close(&self) {
+        let _ = rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Both);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        Ok(rustix::io::read(&*self.0, buffer)?)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        (&*self).write(buffer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        // NOSIGNAL: an engine that went away is an error to report, not a signal to die of.
+        Ok(rustix::net::send(&*self.0, buffer, rustix::net::SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

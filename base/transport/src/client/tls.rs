@@ -1,0 +1,211 @@
+//! TLS towards an engine, bridged by one thread to a socket pair so that the rest sees a plain descriptor.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::Socket;
+
+/// Which certificates to use, and whether the engine's is checked.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// Authorities trusted to sign the engine's certificate; the machine's own ones when not given.
+    pub ca: Option<PathBuf>,
+    /// Our certificate, if the engine asks for one.
+    pub cert: Option<PathBuf>,
+    /// The key of our certificate.
+    pub key: Option<PathBuf>,
+    /// Whether the engine's certificate is not checked at all.
+    pub skip_verify: bool,
+}
+
+/// A TLS connection could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate or key can't be read.
+    #[error("could not read {path}: {reason}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The name of the engine is no host name.
+    #[error("{0:?} is not a host name")]
+    Name(String),
+    /// The protocol failed.
+    #[error("tls: {0}")]
+    Protocol(#[from] rustls::Error),
+    /// The connection failed.
+    #[error(transparent)]
+    Connect(#[from] std::io::Error),
+}
+
+impl model::Kinded for TlsError {
+    fn kind(&self) -> model::ErrorKind {
+        model::ErrorKind::Unavailable
+    }
+}
+
+const SYSTEM_AUTHORITIES: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// Connects and shakes hands, then leaves a pump thread between TLS and the returned socket.
+pub(super) fn connect(address: &str, files: &TlsFiles) -> Result<Socket, TlsError> {
+    let config = Arc::new(configuration(files)?);
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(host.clone()).map_err(|_| TlsError::Name(host))?;
+    let mut session = ClientConnection::new(config, name)?;
+    let mut network = TcpStream::connect(address)?;
+    network.set_nodelay(true)?;
+    while session.is_handshaking() {
+        session.complete_io(&mut network)?;
+    }
+    let (ours, local) = UnixStream::pair()?;
+    std::thread::spawn(move || {
+        let _ = pump(&mut session, &mut network, &local);
+        let _ = local.shutdown(std::net::Shutdown::Both);
+    });
+    Ok(Socket::new(OwnedFd::from(ours)))
+}
+
+fn configuration(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder = if files.skip_verify {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+    } else {
+        builder.with_root_certificates(authorities(files.ca.as_deref())?)
+    };
+    match (&files.cert, &files.key) {
+        (Some(cert), Some(key)) => {
+            let secret = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| TlsError::File { path: key.clone(), reason: error.to_string() })?;
+            Ok(builder.with_client_auth_cert(certificates(cert)?, secret)?)
+        }
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    let found = match file {
+        Some(path) => certificates(path)?,
+        None => {
+            SYSTEM_AUTHORITIES.iter().find_map(|path| certificates(Path::new(path)).ok()).unwrap_or_default()
+        }
+    };
+    store.add_parsable_certificates(found);
+    Ok(store)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |error: rustls::pki_types::pem::Error| TlsError::File {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)
+}
+
+fn pump(
+    session: &mut ClientConnection,
+    network: &mut TcpStream,
+    mut local: &UnixStream,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 32 * 1024];
+    let mut local_open = true;
+    loop {
+        // What came with the handshake is in the session already, so it is drained before the first wait.
+        if !drain(session, local, &mut buffer)? {
+            return Ok(());
+        }
+        while session.wants_write() {
+            session.write_tls(network)?;
+        }
+        let wanted = if local_open { PollFlags::IN } else { PollFlags::empty() };
+        let mut waits = [PollFd::new(&*network, PollFlags::IN), PollFd::new(&local, wanted)];
+        poll(&mut waits, None)?;
+        let [from_network, from_local] = waits.map(|wait| !wait.revents().is_empty());
+        if from_network {
+            if session.read_tls(network)? == 0 {
+                return Ok(());
+            }
+            session.process_new_packets().map_err(std::io::Error::other)?;
+        }
+        if from_local && local_open {
+            match local.read(&mut buffer)? {
+                0 => {
+                    local_open = false;
+                    session.send_close_notify();
+                }
+                count => session.writer().write_all(buffer.get(..count).unwrap_or_default())?,
+            }
+        } else if from_local {
+            return Ok(());
+        }
+    }
+}
+
+/// Hands decrypted bytes over; false when the other side has ended its direction.
+fn drain(session: &mut ClientConnection, mut local: &UnixStream, buffer: &mut [u8]) -> std::io::Result<bool> {
+    loop {
+        match session.reader().read(buffer) {
+            Ok(0) => return Ok(false),
+            Ok(count) => local.write_all(buffer.get(..count).unwrap_or_default())?,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Takes any certificate, for `--tls` without `--tlsverify`.
+#[derive(Debug)]
+struct Unchecked(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
