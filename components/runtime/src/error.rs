@@ -48,7 +48,7 @@ pub enum Error {
         errno: Errno,
     },
     /// Any other step of the setup failed.
-    #[error("error during container init: {step}{}: {}", subject(.subject), linux::errno::text(*.errno))]
+    #[error("error during container init: {step}{}: {}", spaced(.subject), linux::errno::text(*.errno))]
     Setup {
         /// What was being done.
         step: Step,
@@ -58,7 +58,7 @@ pub enum Error {
         errno: Errno,
     },
     /// A system call of the caller's side failed.
-    #[error("{step}{}: {}", subject(.subject), linux::errno::text(*.errno))]
+    #[error("{step}{}: {}", spaced(.subject), linux::errno::text(*.errno))]
     System {
         /// What was being done.
         step: Step,
@@ -96,7 +96,7 @@ pub enum Error {
     },
 }
 
-fn subject(subject: &str) -> String {
+fn spaced(subject: &str) -> String {
     if subject.is_empty() { String::new() } else { format!(" {subject}") }
 }
 

@@ -108,7 +108,7 @@ pub enum Stdio {
 }
 
 /// Which control group a container gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CgroupPlacement {
     /// Path within every hierarchy, from its root; or `slice:prefix:name` as systemd's driver writes it.
     pub path: String,
