@@ -1,0 +1,521 @@
+//! The containers the engine knows: records on disk, names, and lookup by name, id and prefix.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use model::{ContainerId, ErrorKind, Kinded};
+
+use crate::wait::WaitRegistry;
+use crate::{ContainerRecord, Health, Refusal, Transition, WaitCondition, WaitResult, Waiter};
+
+/// Where records are kept; [`store::Store`] behind a table is one, tests bring another.
+pub trait RecordTable: Send + Sync + std::fmt::Debug {
+    /// Every record, in any order.
+    ///
+    /// # Errors
+    /// When the table can't be read.
+    fn load(&self) -> Result<Vec<(String, Vec<u8>)>, TableError>;
+    /// Writes one record, durably when it returns.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put(&self, id: &str, record: &[u8]) -> Result<(), TableError>;
+    /// Removes one record, durably when it returns.
+    ///
+    /// # Errors
+    /// When it can't be removed.
+    fn remove(&self, id: &str) -> Result<(), TableError>;
+}
+
+/// A table's failure, whatever its kind.
+pub type TableError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A record could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The table failed.
+    #[error("the record of container {id} can't be kept")]
+    Table {
+        /// The container.
+        id: String,
+        /// Why.
+        #[source]
+        cause: TableError,
+    },
+    /// The table can't be read.
+    #[error("the container records can't be read")]
+    Load(#[source] TableError),
+    /// A file of an auto-removed container failed.
+    #[error("the record file {path} can't be kept")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The name is taken.
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
+    NameTaken {
+        /// The name wanted.
+        name: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// The name is not one.
+    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    BadName {
+        /// The name wanted.
+        name: String,
+    },
+    /// A rename to the present name.
+    #[error("Renaming a container with the same name as its current name")]
+    SameName,
+    /// The step is not possible now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Kinded for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NameTaken { .. } => ErrorKind::Conflict,
+            Self::BadName { .. } | Self::SameName => ErrorKind::Invalid,
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Table { .. } | Self::Load(_) | Self::File { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+/// A text names no container, or several.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// None.
+    #[error("No such container: {reference}")]
+    NotFound {
+        /// What was asked for.
+        reference: String,
+    },
+    /// Several.
+    #[error("multiple IDs found with provided prefix: {reference}")]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+    },
+}
+
+impl Kinded for LookupError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Ambiguous { .. } => ErrorKind::Invalid,
+        }
+    }
+}
+
+/// One container: its record, health and waiters.
+#[derive(Debug)]
+pub struct Container {
+    id: ContainerId,
+    record: RwLock<Arc<ContainerRecord>>,
+    // Serialises writers, so that readers never wait for a disk.
+    writing: Mutex<()>,
+    health: Mutex<Health>,
+    waiters: WaitRegistry,
+    operation: Mutex<()>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Table(Arc<dyn RecordTable>),
+    File(PathBuf),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Container {
+    /// Its id.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The record as it is now; never waits for a disk or a shim.
+    pub fn record(&self) -> Arc<ContainerRecord> {
+        Arc::clone(&self.record.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Holds off other verbs (start, stop, remove, ...) on this container. Views and waits do not take it.
+    pub fn operate(&self) -> MutexGuard<'_, ()> {
+        locked(&self.operation)
+    }
+
+    /// Changes the record and keeps it; readers see the change only when it is kept.
+    ///
+    /// # Errors
+    /// When the record can't be written; nothing has changed then.
+    pub fn update<T>(&self, change: impl FnOnce(&mut ContainerRecord) -> T) -> Result<T, StoreError> {
+        let _writing = locked(&self.writing);
+        let mut record = ContainerRecord::clone(&self.record());
+        let result = change(&mut record);
+        self.place.put(&record)?;
+        self.publish(record);
+        Ok(result)
+    }
+
+    /// Changes the record in memory only, for what a restarted engine finds out by itself.
+    pub fn update_volatile<T>(&self, change: impl FnOnce(&mut ContainerRecord) -> T) -> T {
+        let _writing = locked(&self.writing);
+        let mut record = ContainerRecord::clone(&self.record());
+        let result = change(&mut record);
+        self.publish(record);
+        result
+    }
+
+    fn publish(&self, record: ContainerRecord) {
+        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
+    }
+
+    /// Takes one step of the state machine, keeps the record, and tells the waiters.
+    ///
+    /// # Errors
+    /// Docker's refusal, or [`StoreError`] when the record can't be written.
+    pub fn step(&self, step: Transition) -> Result<Arc<ContainerRecord>, StoreError> {
+        let ended = match &step {
+            Transition::Exited { code, .. } => Some((*code, false)),
+            Transition::ExitedToRestart { code, .. } => Some((*code, true)),
+            Transition::StartFailed { code, .. } => Some((*code, false)),
+            Transition::RestartStopped => Some((self.record().lifecycle.exit_code, false)),
+            _ => None,
+        };
+        let error = match &step {
+            Transition::StartFailed { error, .. } => Some(error.clone()),
+            _ => None,
+        };
+        {
+            let _writing = locked(&self.writing);
+            let mut record = ContainerRecord::clone(&self.record());
+            record.lifecycle.apply(self.id.as_str(), &record.name.clone(), step)?;
+            let kept = self.place.put(&record);
+            // What the kernel has done is true even when the disk is full.
+            self.publish(record);
+            kept?;
+        }
+        if let Some((exit_code, restarting)) = ended {
+            self.waiters.exited(&WaitResult { exit_code, error }, restarting);
+        }
+        Ok(self.record())
+    }
+
+    /// Registers a waiter; it is registered when this returns.
+    pub fn wait(&self, condition: WaitCondition) -> Waiter {
+        let _writing = locked(&self.writing);
+        let record = self.record();
+        self.waiters.register(condition, &record.lifecycle.state, record.lifecycle.exit_code)
+    }
+
+    /// Its health as it is now.
+    pub fn health(&self) -> Health {
+        locked(&self.health).clone()
+    }
+
+    /// Changes its health (kept in memory; a restarted engine begins with `starting`).
+    pub fn update_health<T>(&self, change: impl FnOnce(&mut Health) -> T) -> T {
+        change(&mut locked(&self.health))
+    }
+}
+
+impl Place {
+    fn put(&self, record: &ContainerRecord) -> Result<(), StoreError> {
+        let id = record.id.as_str();
+        let bytes = serde_json::to_vec(record)
+            .map_err(|cause| StoreError::Table { id: id.to_owned(), cause: Box::new(cause) })?;
+        match self {
+            Self::Table(table) => {
+                table.put(id, &bytes).map_err(|cause| StoreError::Table { id: id.to_owned(), cause })
+            }
+            Self::File(path) => {
+                write_file(path, &bytes).map_err(|cause| StoreError::File { path: path.clone(), cause })
+            }
+        }
+    }
+
+    fn remove(&self, id: &ContainerId) -> Result<(), StoreError> {
+        match self {
+            Self::Table(table) => {
+                table.remove(id.as_str()).map_err(|cause| StoreError::Table { id: id.to_string(), cause })
+            }
+            Self::File(path) => match std::fs::remove_file(path) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    Err(StoreError::File { path: path.clone(), cause })
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, bytes)?;
+    std::fs::rename(&temporary, path)
+}
+
+/// Name of the record file of an auto-removed container, inside its directory below the exec root.
+pub const EPHEMERAL_RECORD: &str = "record.json";
+
+#[derive(Debug, Default)]
+struct Index {
+    by_id: BTreeMap<String, Arc<Container>>,
+    names: HashMap<String, ContainerId>,
+}
+
+/// All containers.
+#[derive(Debug)]
+pub struct ContainerStore {
+    table: Arc<dyn RecordTable>,
+    ephemeral_dir: PathBuf,
+    index: RwLock<Index>,
+    unreadable: Vec<String>,
+}
+
+/// A name held for a container that is being made; given back unless the container is inserted.
+#[derive(Debug)]
+pub struct ReservedName<'a> {
+    store: &'a ContainerStore,
+    name: String,
+    id: ContainerId,
+}
+
+impl ReservedName<'_> {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for ReservedName<'_> {
+    fn drop(&mut self) {
+        let mut index = self.store.index_mut();
+        if index.names.get(&self.name) == Some(&self.id) && !index.by_id.contains_key(self.id.as_str()) {
+            index.names.remove(&self.name);
+        }
+    }
+}
+
+impl ContainerStore {
+    /// Reads every record: durable ones from the table, those of auto-removed containers from
+    /// `<ephemeral_dir>/<id>/record.json` (the exec root's `containers` directory).
+    ///
+    /// # Errors
+    /// When the table can't be read. A single unreadable record is skipped and named by [`ContainerStore::unreadable`].
+    pub fn open(table: Arc<dyn RecordTable>, ephemeral_dir: PathBuf) -> Result<Self, StoreError> {
+        let mut index = Index::default();
+        let mut unreadable = Vec::new();
+        for (id, bytes) in table.load().map_err(StoreError::Load)? {
+            match serde_json::from_slice::<ContainerRecord>(&bytes) {
+                Ok(record) => index.add(record, Place::Table(Arc::clone(&table))),
+                Err(_) => unreadable.push(id),
+            }
+        }
+        for entry in std::fs::read_dir(&ephemeral_dir).into_iter().flatten().flatten() {
+            let path = entry.path().join(EPHEMERAL_RECORD);
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            match serde_json::from_slice::<ContainerRecord>(&bytes) {
+                Ok(record) => index.add(record, Place::File(path)),
+                Err(_) => unreadable.push(entry.file_name().to_string_lossy().into_owned()),
+            }
+        }
+        Ok(Self { table, ephemeral_dir, index: RwLock::new(index), unreadable })
+    }
+
+    /// Ids of records that could not be understood when the store was opened; they are left alone.
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
+    fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a name (made up when none is given) for a container that is being made.
+    ///
+    /// # Errors
+    /// When the name is no name or is taken.
+    pub fn reserve_name(
+        &self,
+        wanted: Option<&str>,
+        id: &ContainerId,
+    ) -> Result<ReservedName<'_>, StoreError> {
+        let mut index = self.index_mut();
+        let name = match wanted {
+            Some(wanted) => {
+                let name = wanted.strip_prefix('/').unwrap_or(wanted);
+                check_name(name)?;
+                index.check_free(name)?;
+                name.to_owned()
+            }
+            None => (0..64)
+                .map(model::name::generate)
+                .find(|name| !index.names.contains_key(name))
+                .unwrap_or_else(|| id.short().to_owned()),
+        };
+        index.names.insert(name.clone(), id.clone());
+        Ok(ReservedName { store: self, name, id: id.clone() })
+    }
+
+    /// Adds a container whose name is reserved; its record is kept when this returns.
+    ///
+    /// # Errors
+    /// When the name belongs to another one, or the record can't be written.
+    pub fn insert(&self, record: ContainerRecord) -> Result<Arc<Container>, StoreError> {
+        let place = if record.is_ephemeral() {
+            Place::File(self.ephemeral_dir.join(record.id.as_str()).join(EPHEMERAL_RECORD))
+        } else {
+            Place::Table(Arc::clone(&self.table))
+        };
+        if let Some(holder) = self.index().names.get(&record.name).filter(|holder| **holder != record.id) {
+            return Err(StoreError::NameTaken { name: record.name, holder: holder.to_string() });
+        }
+        place.put(&record)?;
+        let id = record.id.to_string();
+        let mut index = self.index_mut();
+        index.add(record, place);
+        // `add` has just put it there.
+        Ok(Arc::clone(&index.by_id[&id]))
+    }
+
+    /// The container with this full id, name (with or without slash) or unique id prefix.
+    ///
+    /// # Errors
+    /// When there is none, or several ids begin so.
+    pub fn find(&self, reference: &str) -> Result<Arc<Container>, LookupError> {
+        let index = self.index();
+        if let Some(container) = index.by_id.get(reference) {
+            return Ok(Arc::clone(container));
+        }
+        let name = reference.strip_prefix('/').unwrap_or(reference);
+        if let Some(container) = index.names.get(name).and_then(|id| index.by_id.get(id.as_str())) {
+            return Ok(Arc::clone(container));
+        }
+        let not_found = || LookupError::NotFound { reference: reference.to_owned() };
+        if reference.is_empty() {
+            return Err(not_found());
+        }
+        let from = (Bound::Included(reference), Bound::Unbounded);
+        let mut matching = index
+            .by_id
+            .range::<str, _>(from)
+            .take_while(|(id, _)| id.starts_with(reference))
+            .map(|(_, found)| found);
+        match (matching.next(), matching.next()) {
+            (Some(container), None) => Ok(Arc::clone(container)),
+            (Some(_), Some(_)) => Err(LookupError::Ambiguous { reference: reference.to_owned() }),
+            (None, _) => Err(not_found()),
+        }
+    }
+
+    /// The container with this id.
+    pub fn get(&self, id: &ContainerId) -> Option<Arc<Container>> {
+        self.index().by_id.get(id.as_str()).map(Arc::clone)
+    }
+
+    /// All containers, newest first.
+    pub fn list(&self) -> Vec<Arc<Container>> {
+        let containers: Vec<Arc<Container>> = self.index().by_id.values().map(Arc::clone).collect();
+        let mut dated: Vec<_> =
+            containers.into_iter().map(|container| (container.record().created, container)).collect();
+        dated.sort_by(|(left, _), (right, _)| right.cmp(left));
+        dated.into_iter().map(|(_, container)| container).collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.index().by_id.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Gives a container another name; the old name.
+    ///
+    /// # Errors
+    /// When the name is no name, is taken, or the record can't be written.
+    pub fn rename(&self, container: &Container, new_name: &str) -> Result<String, StoreError> {
+        let name = new_name.strip_prefix('/').unwrap_or(new_name);
+        check_name(name)?;
+        let old = container.record().name.clone();
+        if old == name {
+            return Err(StoreError::SameName);
+        }
+        {
+            let mut index = self.index_mut();
+            index.check_free(name)?;
+            index.names.insert(name.to_owned(), container.id.clone());
+        }
+        let kept = container.update(|record| record.name = name.to_owned());
+        let unused = if kept.is_ok() { &old } else { name };
+        self.index_mut().names.remove(unused);
+        kept.map(|()| old)
+    }
+
+    /// Forgets a container for good, frees its name, and tells everybody who waits for it.
+    ///
+    /// # Errors
+    /// When the record can't be removed; the container stays then.
+    pub fn remove(&self, container: &Container) -> Result<(), StoreError> {
+        container.place.remove(&container.id)?;
+        let record = container.record();
+        let mut index = self.index_mut();
+        index.by_id.remove(container.id.as_str());
+        if index.names.get(&record.name) == Some(&container.id) {
+            index.names.remove(&record.name);
+        }
+        drop(index);
+        container.waiters.removed(&WaitResult { exit_code: record.lifecycle.exit_code, error: None });
+        Ok(())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), StoreError> {
+    if model::name::is_valid(name) { Ok(()) } else { Err(StoreError::BadName { name: name.to_owned() }) }
+}
+
+impl Index {
+    fn check_free(&self, name: &str) -> Result<(), StoreError> {
+        match self.names.get(name) {
+            Some(holder) => Err(StoreError::NameTaken { name: name.to_owned(), holder: holder.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&mut self, record: ContainerRecord, place: Place) {
+        let id = record.id.clone();
+        self.names.insert(record.name.clone(), id.clone());
+        let container = Container {
+            id: id.clone(),
+            record: RwLock::new(Arc::new(record)),
+            writing: Mutex::new(()),
+            health: Mutex::new(Health::default()),
+            waiters: WaitRegistry::default(),
+            operation: Mutex::new(()),
+            place,
+        };
+        self.by_id.insert(id.to_string(), Arc::new(container));
+    }
+}

@@ -1,0 +1,117 @@
+//! Finding the shims, exits and losses an earlier engine left.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use model::ContainerId;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use shim_protocol::{Answer, Command, Exit, Phase, Snapshot};
+
+use super::spawn::Remembered;
+use super::{Shared, ShimError, pump};
+
+/// How a container was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// Its shim is connected again. The snapshot may say that the container has exited meanwhile.
+    Alive {
+        /// The container.
+        id: ContainerId,
+        /// What its shim knows.
+        snapshot: Box<Snapshot>,
+    },
+    /// Its shim is connected but does not answer.
+    Silent {
+        /// The container.
+        id: ContainerId,
+    },
+    /// It ended while no engine was there.
+    Exited {
+        /// The container.
+        id: ContainerId,
+        /// How.
+        exit: Exit,
+    },
+    /// Its shim is gone without a word; what was left of it has been killed.
+    Lost {
+        /// The container.
+        id: ContainerId,
+        /// The end to record.
+        exit: Exit,
+    },
+}
+
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Looks at every container's directory.
+pub(super) fn all(shared: &Shared) -> Result<Vec<Recovered>, ShimError> {
+    let fail = |cause| ShimError::Directory { path: shared.containers_dir.clone(), cause };
+    let mut found = Vec::new();
+    let mut connected = Vec::new();
+    for entry in std::fs::read_dir(&shared.containers_dir).map_err(fail)?.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok()) else {
+            continue;
+        };
+        let directory = entry.path();
+        let Some(remembered) = Remembered::read(&directory) else { continue };
+        match connect(&directory.join(shim_protocol::SOCKET_NAME)) {
+            Some(socket) => {
+                let link = pump::watch(shared, &id, socket, None)?;
+                link.remember_cgroup(remembered.cgroup);
+                connected.push(link);
+            }
+            None => found.push(match read_exit(&directory) {
+                Some(exit) => Recovered::Exited { id, exit },
+                None => {
+                    empty(&remembered);
+                    Recovered::Lost { id, exit: pump::lost_now() }
+                }
+            }),
+        }
+    }
+    // All are asked before any is waited for: one sleeping shim costs one deadline, not one each.
+    let deadline = Instant::now() + ANSWER_DEADLINE;
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = connected
+            .iter()
+            .map(|link| {
+                scope.spawn(move || {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    link.request(Command::State, &[], &[], left)
+                })
+            })
+            .collect();
+        for (link, asked) in connected.iter().zip(asked) {
+            let id = link.id.clone();
+            found.push(match asked.join() {
+                Ok(Ok(Answer::State(snapshot))) => {
+                    if matches!(snapshot.phase, Phase::Exited(_)) {
+                        link.done.store(true, std::sync::atomic::Ordering::Release);
+                    }
+                    Recovered::Alive { id, snapshot }
+                }
+                Ok(Err(ShimError::Gone { .. })) => continue,
+                _ => Recovered::Silent { id },
+            });
+        }
+    });
+    Ok(found)
+}
+
+fn connect(path: &Path) -> Option<UnixStream> {
+    let address = SocketAddrUnix::new(path).ok()?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    // A listening socket takes connections without its process's help, so this never blocks.
+    rustix::net::connect(&socket, &address).ok()?;
+    Some(UnixStream::from(socket))
+}
+
+/// The exit record in a container's directory.
+pub(super) fn read_exit(directory: &Path) -> Option<Exit> {
+    serde_json::from_slice(&std::fs::read(directory.join(shim_protocol::EXIT_NAME)).ok()?).ok()
+}
+
+/// Kills every process in the cgroup of a container whose shim is gone, and removes the cgroup.
+pub(super) fn empty(_remembered: &Remembered) {}
