@@ -9,9 +9,11 @@ mod dependencies;
 mod golden;
 mod metrics;
 mod packages;
+mod reference;
 mod source;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ cargo xtask COMMAND
   golden [FILE]  record the parity suite anew from a live Docker engine (--check compares only)
   deny           check the licences and sources of all dependencies
   dependencies   write docs/dependencies.txt anew
+  vm [FILTER]    run end-to-end tests in an emulated machine on cgroup v2
   build [--dist] build the release binaries and print where they are
 ";
 
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Some("golden") => golden::run(rest),
         Some("deny") => dependencies::deny(),
         Some("dependencies") => dependencies::write(),
+        Some("vm") => vm::run(rest),
         Some("build") => build::run(rest),
         _ => {
             print!("{HELP}");

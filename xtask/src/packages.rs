@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::Outcome;
 
 /// A package and a file that is there when it is installed.
-type Package = (&'static str, &'static [&'static str]);
+pub(crate) type Package = (&'static str, &'static [&'static str]);
 
 /// What makes base images.
 pub(crate) const IMAGES: &[Package] = &[
@@ -41,7 +41,8 @@ pub(crate) fn ensure(packages: &[Package]) -> Outcome {
     apt(&arguments)
 }
 
-fn apt(arguments: &[&str]) -> Outcome {
+/// Runs apt-get without questions.
+pub(crate) fn apt(arguments: &[&str]) -> Outcome {
     let output = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")

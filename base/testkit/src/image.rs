@@ -54,7 +54,8 @@ pub fn debian_tar() -> PathBuf {
     })
 }
 
-fn busybox_program() -> PathBuf {
+/// The static busybox of the machine.
+pub fn busybox_program() -> PathBuf {
     ["/bin/busybox", "/usr/bin/busybox"]
         .iter()
         .map(PathBuf::from)

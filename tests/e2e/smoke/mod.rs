@@ -1,0 +1,110 @@
+//! The short story that also runs in the emulated machine on cgroup v2: one test per kind of thing.
+
+use testkit::{Engine, census};
+
+#[test]
+fn a_container_runs_and_leaves_nothing() {
+    let engine = Engine::with_busybox();
+    let before = census::of(&engine);
+    assert_eq!(engine.wharf(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello");
+    assert_eq!(engine.wharf(&["run", "--rm", "busybox", "sh", "-c", "exit 3"]).code, 3);
+    census::assert_returns_to(&engine, &before);
+}
+
+#[test]
+fn limits_bind() {
+    let engine = Engine::with_busybox();
+    let v2 = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let file = if v2 { "/sys/fs/cgroup/memory.max" } else { "/sys/fs/cgroup/memory/memory.limit_in_bytes" };
+    let limited = engine.wharf(&["run", "--rm", "-m", "64m", "--pids-limit", "20", "busybox", "cat", file]);
+    assert_eq!(limited.ok(), "67108864");
+    let eater = engine.wharf(&[
+        "run",
+        "--name",
+        "eater",
+        "-m",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "busybox",
+        "sh",
+        "-c",
+        "x=x; while :; do x=$x$x; done",
+    ]);
+    assert_eq!(eater.code, 137, "{eater:?}");
+    assert_eq!(engine.wharf(&["inspect", "-f", "{{.State.OOMKilled}}", "eater"]).ok(), "true");
+}
+
+#[test]
+fn devices_are_denied_unless_given() {
+    let engine = Engine::with_busybox();
+    let denied =
+        engine.wharf(&["run", "--rm", "busybox", "sh", "-c", "mknod /tmp/kmsg c 1 11 && cat /tmp/kmsg"]);
+    assert!(denied.stderr.contains("Operation not permitted"), "{denied:?}");
+    assert_eq!(
+        engine.wharf(&["run", "--rm", "busybox", "sh", "-c", "head -c 4 /dev/zero | wc -c"]).ok(),
+        "4"
+    );
+}
+
+#[test]
+fn a_container_pauses_and_resumes() {
+    let engine = Engine::with_busybox();
+    engine
+        .wharf(&[
+            "run",
+            "-d",
+            "--name",
+            "clock",
+            "busybox",
+            "sh",
+            "-c",
+            "while :; do echo x; sleep 0.02; done",
+        ])
+        .ok();
+    engine.wharf(&["pause", "clock"]).ok();
+    let count = || engine.wharf(&["logs", "clock"]).stdout.lines().count();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let held = count();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(count(), held, "a paused container writes nothing");
+    engine.wharf(&["unpause", "clock"]).ok();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(count() > held);
+    engine.wharf(&["rm", "-f", "clock"]).ok();
+}
+
+#[test]
+fn a_port_is_published() {
+    use std::io::{Read as _, Write as _};
+    let engine = Engine::with_busybox();
+    let page = "mkdir /www; echo page >/www/index.html; exec httpd -f -h /www";
+    engine.wharf(&["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "sh", "-c", page]).ok();
+    let address = engine.wharf(&["port", "web", "80"]).ok().to_owned();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let mut answer = String::new();
+        let asked = std::net::TcpStream::connect(&address).and_then(|mut stream| {
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+            stream.read_to_string(&mut answer)
+        });
+        if asked.is_ok() && answer.ends_with("page\n") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{asked:?} {answer}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    engine.wharf(&["rm", "-f", "web"]).ok();
+    assert!(std::net::TcpStream::connect(&address).is_err(), "the port is free again");
+}
+
+#[test]
+fn exec_joins_every_namespace() {
+    let engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "--name", "box", "-h", "inner", "busybox", "sleep", "600"]).ok();
+    assert_eq!(engine.wharf(&["exec", "box", "hostname"]).ok(), "inner");
+    assert_eq!(engine.wharf(&["exec", "box", "sh", "-c", "exit 5"]).code, 5);
+    let stats = engine.wharf(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "box"]);
+    assert_eq!(stats.ok(), "box 1");
+    engine.wharf(&["rm", "-f", "box"]).ok();
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask bench [NAME...]`: wharf beside Docker, crun and Podman in one run, turn by turn, as ratios.
+//!
+//! CPU is the machine's whole consumption while an operation runs (the root of the cpuacct hierarchy, or /proc/stat
+//! where there is none), so daemons, shims and clients all count; keep the machine quiet. Wall times are medians.
+//! Nothing here is a test: no figure fails a build.
+
+mod contender;
+mod engine_rows;
+mod measure;
+mod report;
+mod run_rows;
+mod runtime_rows;
+
+use crate::Outcome;
+use contender::Contender;
+use report::Report;
+
+/// A group of rows that is measured together.
+type Group = (&'static str, fn(&mut Pair, &mut Report) -> Outcome);
+
+const GROUPS: [Group; 8] = [
+    ("run", run_rows::run_and_exec),
+    ("parts", run_rows::parts),
+    ("runtime", runtime_rows::create_start_delete),
+    ("parallel", run_rows::parallel_starts),
+    ("memory", engine_rows::memory),
+    ("many", engine_rows::many_containers),
+    ("logs", engine_rows::logs),
+    ("size", engine_rows::size),
+];
+
+/// The two engines, each on roots of its own.
+pub(crate) struct Pair {
+    /// The reference dockerd with the docker command line.
+    pub docker: Contender,
+    /// wharfd with wharf's command line, release build.
+    pub wharf: Contender,
+}
+
+/// Measures the groups named, or all.
+pub(crate) fn run(names: &[String]) -> Outcome {
+    if let Some(unknown) = names.iter().find(|name| !GROUPS.iter().any(|(known, _)| known == name)) {
+        let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no bench is called {unknown:?}; there are: {}", known.join(" ")));
+    }
+    let binaries = crate::build::binaries("release")?;
+    let mut pair = Pair { docker: Contender::docker()?, wharf: Contender::wharf(&binaries)? };
+    let mut report = Report::default();
+    for (name, measure) in GROUPS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            println!("measuring {name} ...");
+            measure(&mut pair, &mut report)?;
+        }
+    }
+    report.print();
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A dockerd of the reference engine that belongs to one run of an xtask command.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{Outcome, root};
+
+/// The docker command of this machine.
+pub(crate) fn docker_cli() -> Result<PathBuf, String> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths)
+        .map(|dir| dir.join("docker"))
+        .find(|path| path.is_file())
+        .ok_or("no docker command on this machine to record with".to_owned())
+}
+
+/// A dockerd of the reference engine that belongs to this run.
+pub(crate) struct Reference {
+    child: Option<Child>,
+    /// The API socket, as seen from outside the reference root.
+    pub socket: PathBuf,
+    /// A folder of this run, removed at the end.
+    pub work: PathBuf,
+}
+
+/// Where the reference engine's root folder is.
+pub(crate) fn reference_root() -> PathBuf {
+    std::env::var_os("REFERENCE_ROOT")
+        .map_or_else(|| PathBuf::from("/var/tmp/docker-reference"), PathBuf::from)
+}
+
+/// The script that sets the reference engine up.
+pub(crate) fn reference_tool() -> PathBuf {
+    std::env::var_os("REFERENCE_ENGINE")
+        .map_or_else(|| root().join("../shared/tools/reference-engine"), PathBuf::from)
+}
+
+impl Reference {
+    /// Starts it and gives it busybox.
+    pub(crate) fn start() -> Result<Self, String> {
+        let started = Self::start_empty()?;
+        started.import_busybox()?;
+        Ok(started)
+    }
+
+    fn start_empty() -> Result<Self, String> {
+        let reference = reference_root();
+        if !reference.join("usr/sbin/dockerd").exists() {
+            return Err(format!("no reference engine: run `{} setup` first", reference_tool().display()));
+        }
+        let name = run_name();
+        let socket = reference.join(format!("run/{name}.sock"));
+        let work = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&work).map_err(|error| error.to_string())?;
+        let mut started = Self { child: None, socket, work };
+        started.start_daemon()?;
+        Ok(started)
+    }
+
+    /// Starts the daemon (again) and waits until it answers.
+    pub(crate) fn start_daemon(&mut self) -> Outcome {
+        let name = run_name();
+        let work = &self.work;
+        let script = format!(
+            "ip link set lo up; exec {tool} run dockerd -H unix:///run/{name}.sock --data-root /var/lib/{name} \
+             --exec-root /run/{name} --pidfile /run/{name}.pid --bip 172.31.0.1/16",
+            tool = reference_tool().display()
+        );
+        let log = std::fs::File::create(work.join("dockerd.log")).map_err(|error| error.to_string())?;
+        let child = Command::new("unshare")
+            .args(["--net", "sh", "-c", &script])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|error| error.to_string())?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("start the reference engine: {error}"))?;
+        self.child = Some(child);
+        self.wait()
+    }
+
+    /// Asks the daemon to end and waits for it.
+    pub(crate) fn stop_daemon(&mut self) {
+        let pid = std::fs::read_to_string(reference_root().join(format!("run/{}.pid", run_name())));
+        if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
+            signal(pid);
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+
+    fn wait(&self) -> Outcome {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if testkit::http::get(&self.socket, "/_ping").is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(format!("the reference engine did not answer, see {}", self.work.join("dockerd.log").display()))
+    }
+
+    fn import_busybox(&self) -> Outcome {
+        let tar = std::fs::read(testkit::image::busybox_tar()).map_err(|error| error.to_string())?;
+        let target = "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20%5B%22sh%22%5D";
+        let answer = testkit::http::request(
+            &self.socket,
+            "POST",
+            target,
+            &[("Content-Type", "application/x-tar")],
+            &tar,
+        )
+        .map_err(|error| format!("import busybox: {error}"))?;
+        if answer.status == 200 { Ok(()) } else { Err(format!("import busybox: {}", answer.text())) }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.stop_daemon();
+        remove(&reference_root().join("var/lib").join(run_name()));
+        remove(&reference_root().join("run").join(run_name()));
+        remove(&self.work);
+    }
+}
+
+/// The name of this run's folders and socket.
+pub(crate) fn run_name() -> String {
+    format!("parity-{}", std::process::id())
+}
+
+fn signal(pid: u32) {
+    testkit::engine::signal(pid, rustix::process::Signal::TERM);
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        eprintln!("xtask: left behind {}: {error}", path.display());
+    }
+}
