@@ -5,10 +5,13 @@ use std::time::Instant;
 use crate::build::cargo;
 use crate::{Outcome, dependencies, packages, tidy};
 
+/// A part of the run by its name.
+type Part = (&'static str, fn() -> Outcome);
+
 /// Runs each part in turn; the first that fails ends the run.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let only = arguments.first().map(String::as_str);
-    let parts: [(&str, fn() -> Outcome); 7] = [
+    let parts: [Part; 7] = [
         ("packages", || packages::ensure(packages::TESTS)),
         ("format", || cargo(&["fmt", "--all", "--check"])),
         ("tidy", tidy::run),

@@ -31,7 +31,6 @@ pub(crate) struct Report {
 
 impl Report {
     /// Adds a row compared with a peer; `reach` and `aim` are the ratios the issue names.
-    #[expect(clippy::too_many_arguments, reason = "a row has this many columns")]
     pub(crate) fn ratio(
         &mut self,
         name: &str,
