@@ -10,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod container;
 pub mod error;
+pub mod event;
 pub mod layout;
 
 pub use config::Config;
