@@ -1,0 +1,193 @@
+//! Tables in one redb file, written by one thread that groups waiting changes into one commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition, TableError};
+
+use crate::{Backend, Change, Durability, StoreError};
+
+/// Memory for cached pages, bytes. The records of a thousand containers are a few megabytes.
+const CACHE: usize = 16 << 20;
+/// Changes of at most so many transactions go into one commit.
+const GROUP: usize = 256;
+
+const FILE: &str = "state.redb";
+
+fn definition(name: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
+    TableDefinition::new(name)
+}
+
+/// The database file and its writer.
+pub(crate) struct RedbBackend {
+    database: Arc<Database>,
+    requests: Mutex<Option<Sender<Request>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Request {
+    changes: Vec<Change>,
+    durability: Durability,
+    done: SyncSender<Result<(), String>>,
+}
+
+impl RedbBackend {
+    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+        let prepare = |source| StoreError::Prepare { path: directory.to_owned(), source };
+        crate::file::make_private_dir(directory).map_err(prepare)?;
+        let path = directory.join(FILE);
+        let database = Arc::new(open_database(&path)?);
+        let (sender, receiver) = channel();
+        let own = Arc::clone(&database);
+        let writer = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || write_loop(&own, &receiver))
+            .map_err(prepare)?;
+        Ok(Self { database, requests: Mutex::new(Some(sender)), writer: Some(writer) })
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        use_table: impl FnOnce(&Readable) -> Result<T, StorageError>,
+    ) -> Result<Option<T>, StoreError> {
+        let failed = |source| StoreError::Read { table: name.to_owned(), source };
+        let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;
+        match transaction.open_table(definition(name)) {
+            Ok(table) => use_table(&table).map(Some).map_err(|error| failed(error.into())),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+type Readable = redb::ReadOnlyTable<&'static str, &'static [u8]>;
+
+impl Backend for RedbBackend {
+    fn get(&self, table: &'static str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.read(table, |table| Ok(table.get(key)?.map(|value| value.value().to_vec())))?;
+        Ok(found.flatten())
+    }
+
+    fn scan(&self, table: &'static str, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let found = self.read(table, |table| {
+            let mut entries = Vec::new();
+            for entry in table.range(prefix..)? {
+                let (key, value) = entry?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                entries.push((key.value().to_owned(), value.value().to_vec()));
+            }
+            Ok(entries)
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<(), StoreError> {
+        let (done, wait) = sync_channel(1);
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        requests
+            .ok_or(StoreError::Closed)?
+            .send(Request { changes, durability, done })
+            .map_err(|_| StoreError::Closed)?;
+        match wait.recv() {
+            Ok(result) => result.map_err(|message| StoreError::Write { message }),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+}
+
+impl Drop for RedbBackend {
+    fn drop(&mut self) {
+        // The writer ends when nobody can send any more; then the last relaxed commits go to disk.
+        drop(self.requests.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: path.to_owned(), source };
+    if !path.try_exists().map_err(|error| unreadable(error.into()))? {
+        create_database(path)?;
+    }
+    match redb::Builder::new().set_cache_size(CACHE).open(path) {
+        Ok(database) => Ok(database),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(error) => Err(unreadable(error.into())),
+    }
+}
+
+/// Makes an empty database under another name first: a crash in between leaves no half-made one.
+fn create_database(path: &Path) -> Result<(), StoreError> {
+    let failed =
+        |path: PathBuf, source| StoreError::File { operation: "create the state database", path, source };
+    let temporary = path.with_extension("new");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(temporary, error)),
+        _ => {}
+    }
+    let database = redb::Builder::new()
+        .create(&temporary)
+        .map_err(|error| StoreError::Unreadable { path: temporary.clone(), source: error.into() })?;
+    drop(database);
+    crate::file::set_mode(&temporary, 0o600)
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .and_then(|()| crate::file::sync_parent(path))
+        .map_err(|error| failed(path.to_owned(), error))
+}
+
+fn write_loop(database: &Database, requests: &Receiver<Request>) {
+    let mut unsynced = false;
+    while let Ok(first) = requests.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(request) = requests.try_recv()
+        {
+            group.push(request);
+        }
+        let durability = group.iter().map(|request| request.durability).max().unwrap_or(Durability::Durable);
+        let result = write_group(database, &group, durability).map_err(|error| error_text(&*error));
+        unsynced = durability == Durability::Relaxed && (result.is_ok() || unsynced);
+        for request in group {
+            // A caller that went away does not need its answer.
+            let _ = request.done.send(result.clone());
+        }
+    }
+    if unsynced {
+        let _ = write_group(database, &[], Durability::Durable);
+    }
+}
+
+fn write_group(
+    database: &Database,
+    group: &[Request],
+    durability: Durability,
+) -> Result<(), crate::error::Cause> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(match durability {
+        Durability::Durable => redb::Durability::Immediate,
+        Durability::Relaxed => redb::Durability::None,
+    })?;
+    transaction.set_quick_repair(true);
+    for change in group.iter().flat_map(|request| &request.changes) {
+        match change {
+            Change::Put { table, key, value } => {
+                transaction.open_table(definition(table))?.insert(key.as_str(), value.as_slice())?;
+            }
+            Change::Delete { table, key } => {
+                transaction.open_table(definition(table))?.remove(key.as_str())?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
+    model::error::chain(error)
+}

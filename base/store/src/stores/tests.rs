@@ -1,0 +1,145 @@
+//! Both backends under the same cases; crashes and damage for the one on disk.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::*;
+
+const NUMBERS: Table<u64> = Table::new("numbers");
+const WORDS: Table<String> = Table::new("words");
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wharf-store-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn contract(store: &Store) {
+    assert_eq!(store.get(&NUMBERS, "none").unwrap(), None);
+    assert!(store.list(&NUMBERS).unwrap().is_empty());
+    let mut transaction = store.transaction();
+    transaction.put(&NUMBERS, "b/1", &1).unwrap().put(&NUMBERS, "b/2", &2).unwrap();
+    transaction.put(&NUMBERS, "c", &3).unwrap().put(&WORDS, "w", &"x".to_owned()).unwrap();
+    transaction.commit_relaxed().unwrap();
+    assert_eq!(store.get(&NUMBERS, "c").unwrap(), Some(3));
+    let found = store.list_prefix(&NUMBERS, "b/").unwrap();
+    assert_eq!(found, [("b/1".to_owned(), 1), ("b/2".to_owned(), 2)]);
+    let mut transaction = store.transaction();
+    transaction.delete(&NUMBERS, "b/1").delete(&NUMBERS, "absent").put(&NUMBERS, "c", &4).unwrap();
+    transaction.commit_durable().unwrap();
+    assert_eq!(store.list(&NUMBERS).unwrap(), [("b/2".to_owned(), 2), ("c".to_owned(), 4)]);
+    drop(store.transaction());
+    store.transaction().commit_durable().unwrap();
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    contract(&Store::in_memory());
+}
+
+#[test]
+fn redb_keeps_the_contract_and_the_data() {
+    let directory = Directory::new("contract");
+    let store = Store::open(&directory.0).unwrap();
+    contract(&store);
+    assert!(matches!(Store::open(&directory.0), Err(StoreError::InUse { .. })));
+    let mut transaction = store.transaction();
+    transaction.put(&WORDS, "relaxed", &"kept by closing".to_owned()).unwrap();
+    transaction.commit_relaxed().unwrap();
+    drop(store);
+    let store = Store::open(&directory.0).unwrap();
+    assert_eq!(store.get(&NUMBERS, "c").unwrap(), Some(4));
+    assert_eq!(store.get(&WORDS, "relaxed").unwrap().as_deref(), Some("kept by closing"));
+}
+
+#[test]
+fn many_writers_share_commits() {
+    let directory = Directory::new("writers");
+    let store = Store::open(&directory.0).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..16u64 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for number in 0..20u64 {
+                    store.put(&NUMBERS, &format!("{thread}/{number}"), &number).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.list(&NUMBERS).unwrap().len(), 320);
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_left_alone() {
+    let directory = Directory::new("damage");
+    std::fs::create_dir_all(&directory.0).unwrap();
+    for damage in [&b"this is not a database"[..], &[], &[0; 8192]] {
+        std::fs::write(directory.0.join("state.redb"), damage).unwrap();
+        let result = Store::open(&directory.0);
+        assert!(matches!(result, Err(StoreError::Unreadable { .. })), "{:?}", damage.len());
+        assert_eq!(std::fs::read(directory.0.join("state.redb")).unwrap(), damage);
+    }
+}
+
+/// Not a test of its own: the child of the crash test, which is killed while it writes.
+#[test]
+fn crash_child() {
+    let Some(directory) = std::env::var_os("WHARF_STORE_CRASH_CHILD") else { return };
+    let store = Store::open(&PathBuf::from(directory)).unwrap();
+    let start = store.get(&NUMBERS, "last").unwrap().unwrap_or(0);
+    for number in start + 1.. {
+        let mut transaction = store.transaction();
+        transaction.put(&NUMBERS, "last", &number).unwrap();
+        transaction.put(&WORDS, "last", &number.to_string()).unwrap();
+        transaction.put(&NUMBERS, &format!("n/{:03}", number % 500), &number).unwrap();
+        transaction.commit_durable().unwrap();
+        println!("acknowledged {number}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill() {
+    use std::io::{BufRead, BufReader};
+    let directory = Directory::new("crash");
+    for round in 0..8u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "stores::tests::crash_child", "--nocapture"])
+            .env("WHARF_STORE_CRASH_CHILD", &directory.0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = 0u64;
+        for line in lines.by_ref().map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("acknowledged ") {
+                acknowledged = number.parse().unwrap();
+                if acknowledged % 40 == 7 * (round % 5) {
+                    break;
+                }
+            }
+        }
+        child.kill().unwrap();
+        for line in lines.map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("acknowledged ") {
+                acknowledged = number.parse().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(acknowledged > 0);
+        let store = Store::open(&directory.0).unwrap();
+        let last = store.get(&NUMBERS, "last").unwrap().unwrap();
+        assert!(last >= acknowledged, "{last} < {acknowledged}");
+        assert_eq!(store.get(&WORDS, "last").unwrap().unwrap(), last.to_string());
+    }
+}
