@@ -1,5 +1,10 @@
 //! One binary for all end-to-end tests, so that they link once; each test has an engine of its own.
 
+mod container;
 mod crash;
+mod image;
+mod isolation;
 mod parity;
+mod resource;
 mod smoke;
+mod volume;

@@ -16,5 +16,7 @@ pub mod http;
 pub mod image;
 pub mod parity;
 pub mod slot;
+pub mod terminal;
 
 pub use engine::{Engine, Output};
+pub use terminal::Terminal;

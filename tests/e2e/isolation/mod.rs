@@ -1,0 +1,86 @@
+//! What a container cannot see or change of the host and of others (MISSION rows 33 to 46).
+
+use testkit::Engine;
+
+fn inside(engine: &Engine, script: &str) -> String {
+    engine.wharf(&["run", "--rm", "busybox", "sh", "-c", script]).ok().to_owned()
+}
+
+#[test]
+fn each_namespace_is_its_own() {
+    let engine = Engine::with_busybox();
+    for kind in ["pid", "uts", "ipc", "mnt", "net"] {
+        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("read our namespace");
+        let container = inside(&engine, &format!("readlink /proc/self/ns/{kind}"));
+        assert_ne!(container, host.to_string_lossy(), "{kind}");
+        let other = inside(&engine, &format!("readlink /proc/self/ns/{kind}"));
+        assert!(!other.is_empty());
+    }
+}
+
+#[test]
+fn processes_see_only_their_container() {
+    let engine = Engine::with_busybox();
+    let count: u32 = inside(&engine, "ls -d /proc/[0-9]* | wc -l").parse().expect("a count");
+    assert!(count <= 3, "{count} processes are seen");
+    assert_eq!(inside(&engine, "echo $$"), "1");
+    let host =
+        engine.wharf(&["run", "--rm", "--pid", "host", "busybox", "sh", "-c", "ls -d /proc/[0-9]* | wc -l"]);
+    assert!(host.ok().parse::<u32>().expect("a count") > 5);
+}
+
+#[test]
+fn the_host_name_is_the_containers_own() {
+    let engine = Engine::with_busybox();
+    let before = rustix::system::uname().nodename().to_owned();
+    engine.wharf(&["run", "--rm", "--cap-add", "SYS_ADMIN", "busybox", "hostname", "changed"]).ok();
+    assert_eq!(rustix::system::uname().nodename(), before.as_c_str());
+}
+
+#[test]
+fn the_root_cannot_be_left() {
+    let engine = Engine::with_busybox();
+    let marker = engine.root().join("marker");
+    std::fs::write(&marker, "host").expect("write a file");
+    let script = format!(
+        "cd ..; cd ../..; test ! -e {0} && test ! -e /../..{0} && ls / | tr '\\n' ' '",
+        marker.display()
+    );
+    assert!(inside(&engine, &script).contains("bin"));
+}
+
+#[test]
+fn the_kernel_is_shared_and_the_userland_is_not() {
+    let engine = Engine::with_busybox();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    assert_eq!(inside(&engine, "uname -r"), release);
+    assert_eq!(inside(&engine, "test -e /etc/os-release || echo other"), "other");
+}
+
+#[test]
+fn images_do_not_change_under_containers() {
+    let engine = Engine::with_busybox();
+    assert_eq!(inside(&engine, "rm -rf /bin/vi; echo x >/etc/new; ls /etc/new"), "/etc/new");
+    assert_eq!(inside(&engine, "ls /bin/vi; test ! -e /etc/new && echo clean"), "/bin/vi\nclean");
+}
+
+#[test]
+fn a_user_namespace_maps_root_to_nobody() {
+    let engine = Engine::start_with(&["--userns-remap", "default"]);
+    engine.import_busybox();
+    let map = engine.wharf(&["run", "--rm", "busybox", "cat", "/proc/self/uid_map"]);
+    let first: Vec<&str> = map.ok().split_whitespace().take(2).collect();
+    assert_eq!(first[0], "0");
+    assert_ne!(first[1], "0", "root inside is somebody else outside");
+    assert_eq!(
+        engine.wharf(&["run", "--rm", "busybox", "sh", "-c", "id -u; touch /x; stat -c %u /x"]).ok(),
+        "0\n0"
+    );
+}
+
+#[test]
+fn configuration_comes_by_environment() {
+    let engine = Engine::with_busybox();
+    let seen = engine.wharf(&["run", "--rm", "-e", "MODE=fast", "busybox", "sh", "-c", "echo $MODE"]);
+    assert_eq!(seen.ok(), "fast");
+}
