@@ -17,14 +17,27 @@
 //! [`port`], [`files`], [`link`], [`statistics`].
 #![forbid(unsafe_code)]
 
+pub mod address_pool;
+mod attach;
+mod bridge;
 pub mod config;
+mod create;
 pub mod endpoint;
 pub mod files;
+mod filter;
+mod firewall;
+mod forwarder;
+mod free_subnet;
 pub mod link;
 pub mod manager;
+mod open;
+mod persistence;
 pub mod port;
+pub mod port_reservation;
 pub mod record;
+mod release;
 pub mod sandbox;
+mod sandbox_pool;
 pub mod statistics;
 
 pub use config::Config;

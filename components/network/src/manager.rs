@@ -1,10 +1,23 @@
-//! The entry: opens the networks, hands out sandboxes, connects and disconnects them.
+//! The entry: opens the networks, hands out sandboxes, lists and finds networks.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{ContainerId, ErrorKind, Filters, Kinded};
+use model::{ContainerId, EndpointId, ErrorKind, Filters, Kinded, NetworkId};
+use netlink::route::RouteSocket;
 
-use crate::{AttachRequest, Config, CreateNetwork, Endpoint, Network, Sandbox};
+use crate::address_pool::{AddressPool, AllocateError};
+use crate::firewall::Firewall;
+use crate::firewall::monitor::Monitor;
+use crate::forwarder::Forwarder;
+use crate::persistence::{FileError, Files};
+use crate::port_reservation::{PortError, PortTable};
+use crate::record::Driver;
+use crate::sandbox::SandboxError;
+use crate::sandbox_pool::SandboxPool;
+use crate::{Config, Endpoint, Network, Sandbox};
 
 /// Why a network operation failed; texts are Docker's where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -12,45 +25,194 @@ pub enum NetworkError {
     /// No network has that name or id.
     #[error("network {0} not found")]
     NotFound(String),
+    /// An id prefix that several networks have.
+    #[error("network {name} is ambiguous ({count} matches found on ID prefix)")]
+    Ambiguous {
+        /// The prefix.
+        name: String,
+        /// How many have it.
+        count: usize,
+    },
+    /// The name is taken.
+    #[error("network with name {0} already exists")]
+    NameTaken(String),
+    /// Predefined networks can't be made.
+    #[error("operation is not permitted on predefined {0} network")]
+    PredefinedCreate(String),
+    /// Predefined networks can't be removed.
+    #[error("{0} is a pre-defined network and cannot be removed")]
+    PredefinedRemove(String),
+    /// Somebody is connected.
+    #[error("error while removing network: network {name} id {id} has active endpoints")]
+    InUse {
+        /// The network's name.
+        name: String,
+        /// The network's id.
+        id: NetworkId,
+    },
+    /// A container may not choose its address on the default bridge.
+    #[error(
+        "invalid config for network {0}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
+    )]
+    AddressOnDefaultBridge(String),
+    /// The network has no IPv6 and so on.
+    #[error(transparent)]
+    Address(#[from] AllocateError),
+    /// A request that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The engine has no such driver.
+    #[error("could not find plugin {0} in v1 plugin registry: plugin not found")]
+    UnknownDriver(String),
+    /// All default pools are in use.
+    #[error(
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+    )]
+    NoPool,
+    /// The subnet is in use.
+    #[error("Pool overlaps with other one on this address space")]
+    Overlap,
+    /// A port can't be published.
+    #[error("driver failed programming external connectivity on endpoint {name} ({id}): {source}")]
+    Publish {
+        /// The container's name.
+        name: String,
+        /// The endpoint's id.
+        id: EndpointId,
+        /// Why.
+        source: PortError,
+    },
+    /// A sandbox can't be made.
+    #[error("failed to create network sandbox")]
+    Sandbox {
+        /// Why.
+        #[from]
+        source: SandboxError,
+    },
+    /// A bridge endpoint needs a namespace to be put into.
+    #[error("network {0} needs a sandbox")]
+    NoSandbox(String),
+    /// The kernel refused a change.
+    #[error("failed to {operation}")]
+    Kernel {
+        /// What was done.
+        operation: &'static str,
+        /// Why.
+        source: netlink::Error,
+    },
+    /// A record can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A thread can't be started.
+    #[error("failed to start a thread")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl Kinded for NetworkError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::UnknownDriver(_) => ErrorKind::NotFound,
+            Self::Ambiguous { .. } | Self::AddressOnDefaultBridge(_) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NameTaken(_) => ErrorKind::Conflict,
+            Self::PredefinedCreate(_) | Self::PredefinedRemove(_) | Self::InUse { .. } | Self::Overlap => {
+                ErrorKind::Forbidden
+            }
+            Self::Address(error) => error.kind(),
+            _ => ErrorKind::Internal,
         }
     }
 }
 
+pub(crate) fn kernel(operation: &'static str) -> impl Fn(netlink::Error) -> NetworkError {
+    move |source| NetworkError::Kernel { operation, source }
+}
+
+/// A network and what belongs to it while the engine runs.
+#[derive(Debug)]
+pub(crate) struct LiveNetwork {
+    pub record: Network,
+    pub pool_v4: Option<AddressPool>,
+    pub pool_v6: Option<AddressPool>,
+    /// Index of its bridge; 0 for host and none.
+    pub bridge: u32,
+}
+
+impl LiveNetwork {
+    pub(crate) fn new(record: Network, bridge: u32) -> Self {
+        let pool = |v4: bool| {
+            record.pools.iter().find(|pool| pool.subnet.address.is_ipv4() == v4).map(AddressPool::new)
+        };
+        Self { pool_v4: pool(true), pool_v6: pool(false), record, bridge }
+    }
+
+    pub(crate) fn is_default_bridge(&self) -> bool {
+        self.record.predefined && self.record.driver == Driver::Bridge
+    }
+}
+
+/// An endpoint and what keeps its ports.
+#[derive(Debug)]
+pub(crate) struct LiveEndpoint {
+    pub endpoint: Endpoint,
+    /// Held, not used: other programs can't take the ports meanwhile.
+    pub _reserved: Vec<OwnedFd>,
+    pub _forwarders: Vec<Forwarder>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub networks: BTreeMap<NetworkId, LiveNetwork>,
+    pub endpoints: HashMap<EndpointId, LiveEndpoint>,
+    pub ports: PortTable,
+}
+
 /// All networks of one engine.
 #[derive(Debug)]
-pub struct NetworkManager {}
+pub struct NetworkManager {
+    pub(crate) config: Config,
+    pub(crate) files: Files,
+    pub(crate) state: Mutex<State>,
+    pub(crate) host: Mutex<RouteSocket>,
+    pub(crate) firewall: Arc<Firewall>,
+    pub(crate) monitor: Mutex<Option<Monitor>>,
+    pub(crate) pool: SandboxPool,
+    pub(crate) ipv6_host: bool,
+}
 
 impl NetworkManager {
     /// Loads or makes the records, brings the bridge and the firewall up, adopts the endpoints a predecessor left, and
     /// starts making sandboxes in the background.
     ///
     /// # Errors
-    /// When the store, the bridge or the firewall refuse.
-    pub fn open(_config: Config) -> Result<Self, NetworkError> {
-        Ok(Self {})
+    /// When a record can't be read, or the kernel refuses the bridge or the firewall.
+    pub fn open(config: Config) -> Result<Self, NetworkError> {
+        crate::open::open(config)
     }
 
-    /// Keeps the endpoints of these containers and releases all others; called once after start, when the engine knows
-    /// which containers still run.
-    pub fn retain(&self, _living: &[ContainerId]) {}
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn host(&self) -> MutexGuard<'_, RouteSocket> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// All networks, sorted by name.
     pub fn list(&self) -> Vec<Network> {
-        Vec::new()
+        let mut all: Vec<Network> = self.lock().networks.values().map(|live| live.record.clone()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     /// Networks matching Docker's list filters.
     ///
     /// # Errors
     /// For filters that do not exist.
-    pub fn list_filtered(&self, _filters: &Filters) -> Result<Vec<Network>, NetworkError> {
-        Ok(Vec::new())
+    pub fn list_filtered(&self, filters: &Filters) -> Result<Vec<Network>, model::filter::FilterError> {
+        crate::filter::apply(filters, self.list(), |network| self.endpoints_of(&network.id).is_empty())
     }
 
     /// By full id, name, or unique id prefix; `default` means the default bridge.
@@ -58,45 +220,25 @@ impl NetworkManager {
     /// # Errors
     /// When there is none, or several.
     pub fn find(&self, reference: &str) -> Result<Network, NetworkError> {
-        Err(NetworkError::NotFound(reference.to_owned()))
+        let state = self.lock();
+        state.find(reference).map(|live| live.record.clone())
     }
 
     /// The endpoints on a network (for inspect's `Containers`).
-    pub fn endpoints_of(&self, _network: &model::NetworkId) -> Vec<Endpoint> {
-        Vec::new()
+    pub fn endpoints_of(&self, network: &NetworkId) -> Vec<Endpoint> {
+        self.endpoints_where(|endpoint| endpoint.network == *network)
     }
 
-    /// The endpoints of a container.
-    pub fn endpoints_of_container(&self, _container: &ContainerId) -> Vec<Endpoint> {
-        Vec::new()
+    /// The endpoints of a container, `eth0` first.
+    pub fn endpoints_of_container(&self, container: &ContainerId) -> Vec<Endpoint> {
+        let mut all = self.endpoints_where(|endpoint| endpoint.container == *container);
+        all.sort_by(|a, b| a.interface.cmp(&b.interface));
+        all
     }
 
-    /// Makes a user-defined network.
-    ///
-    /// # Errors
-    /// Docker's refusals: name taken, address space taken, unknown driver.
-    pub fn create(&self, request: CreateNetwork) -> Result<Network, NetworkError> {
-        Err(NetworkError::NotFound(request.name))
-    }
-
-    /// Removes a user-defined network without endpoints; gives back what it was.
-    ///
-    /// # Errors
-    /// Predefined, in use, not there.
-    pub fn remove(&self, reference: &str) -> Result<Network, NetworkError> {
-        Err(NetworkError::NotFound(reference.to_owned()))
-    }
-
-    /// Removes the user-defined networks that nobody uses and that the filters take (`until`, `label`); their names.
-    ///
-    /// # Errors
-    /// For filters that do not exist.
-    pub fn prune(
-        &self,
-        _filters: &Filters,
-        _keep: &dyn Fn(&Network) -> bool,
-    ) -> Result<Vec<String>, NetworkError> {
-        Ok(Vec::new())
+    fn endpoints_where(&self, choose: impl Fn(&Endpoint) -> bool) -> Vec<Endpoint> {
+        let state = self.lock();
+        state.endpoints.values().map(|live| &live.endpoint).filter(|found| choose(found)).cloned().collect()
     }
 
     /// A sandbox whose `eth0` is on the default bridge already.
@@ -104,7 +246,7 @@ impl NetworkManager {
     /// # Errors
     /// When the kernel gives no more namespaces, interfaces or descriptors.
     pub fn take_sandbox(&self) -> Result<Sandbox, NetworkError> {
-        Err(NetworkError::NotFound(String::new()))
+        Ok(self.pool.take()?)
     }
 
     /// A sandbox with only a loopback interface (`--network none`, user-defined networks).
@@ -112,41 +254,70 @@ impl NetworkManager {
     /// # Errors
     /// As [`Self::take_sandbox`].
     pub fn take_bare_sandbox(&self) -> Result<Sandbox, NetworkError> {
-        Err(NetworkError::NotFound(String::new()))
-    }
-
-    /// Connects a sandbox (from [`Self::take_sandbox`], or bare) to a network and publishes its ports.
-    ///
-    /// For `host` and `none` an endpoint without addresses is recorded and the sandbox may be `None`.
-    ///
-    /// # Errors
-    /// No address left, port taken (with Docker's wording), network gone.
-    pub fn attach(
-        &self,
-        _sandbox: Option<&Sandbox>,
-        request: AttachRequest,
-    ) -> Result<Endpoint, NetworkError> {
-        Err(NetworkError::NotFound(request.network))
-    }
-
-    /// Forgets an endpoint: ports, rules and address are free again. The veth dies with its namespace.
-    /// Releasing twice is no error.
-    pub fn release(&self, _endpoint: &Endpoint) {}
-
-    /// Releases all endpoints of a container; gives them back (for `network disconnect` events).
-    pub fn release_container(&self, _container: &ContainerId) -> Vec<Endpoint> {
-        Vec::new()
+        Ok(self.pool.order(None)?)
     }
 
     /// A container has a new name: inspect shows it.
-    pub fn rename_container(&self, _container: &ContainerId, _name: &str) {}
+    pub fn rename_container(&self, container: &ContainerId, name: &str) {
+        let mut state = self.lock();
+        for live in state.endpoints.values_mut().filter(|live| live.endpoint.container == *container) {
+            name.clone_into(&mut live.endpoint.container_name);
+            // The file only serves a restart, after which the old name would be shown.
+            let _ = self.files.write_endpoint(&live.endpoint);
+        }
+    }
 
     /// What `host-gateway` in `--add-host` stands for: the default bridge's own addresses.
     pub fn host_gateway(&self) -> Vec<IpAddr> {
-        Vec::new()
+        let state = self.lock();
+        let bridge = state.networks.values().find(|live| live.is_default_bridge());
+        bridge.into_iter().flat_map(|live| &live.record.pools).filter_map(|pool| pool.gateway).collect()
     }
 
-    /// Ends the background work. Rules stay as long as endpoints live; without endpoints everything made on the host
-    /// except the bridge is removed.
-    pub fn close(&self) {}
+    /// What a person should know: foreign rules that may keep containers from the outside.
+    pub fn warnings(&self) -> Vec<String> {
+        self.firewall.warnings()
+    }
+
+    /// Ends the background work. Everything stays as long as endpoints live; without endpoints all that was made on the
+    /// host is removed.
+    pub fn close(&self) {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.pool.close();
+        let state = self.lock();
+        if !state.endpoints.is_empty() {
+            return;
+        }
+        self.firewall.remove();
+        for live in state.networks.values().filter(|live| live.bridge != 0) {
+            if let Some(name) = crate::open::bridge_name(&live.record) {
+                // A bridge that somebody else made before us stays: it has other ports or is named by `--bridge`.
+                let _ = crate::bridge::remove_unless_foreign(&mut self.host(), name);
+            }
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn find(&self, reference: &str) -> Result<&LiveNetwork, NetworkError> {
+        let id = self.find_id(reference)?;
+        self.networks.get(&id).ok_or_else(|| NetworkError::NotFound(reference.to_owned()))
+    }
+
+    fn find_id(&self, reference: &str) -> Result<NetworkId, NetworkError> {
+        let all = || self.networks.values().map(|live| &live.record);
+        let name = if reference == "default" { "bridge" } else { reference };
+        let exact =
+            all().find(|network| network.id.as_str() == name).or_else(|| all().find(|n| n.name == name));
+        if let Some(network) = exact {
+            return Ok(network.id.clone());
+        }
+        let matches: Vec<&Network> =
+            all().filter(|network| !name.is_empty() && network.id.as_str().starts_with(name)).collect();
+        match matches.as_slice() {
+            [one] => Ok(one.id.clone()),
+            [] => Err(NetworkError::NotFound(reference.to_owned())),
+            several => Err(NetworkError::Ambiguous { name: reference.to_owned(), count: several.len() }),
+        }
+    }
 }

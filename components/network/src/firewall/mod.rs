@@ -1,0 +1,222 @@
+//! Packet rules: one nftables table of our own, and accept rules where a foreign policy drops what is forwarded.
+//!
+//! [`ruleset`] and [`published`] build pure values, [`foreign`] decides what others' chains need, this module applies
+//! them, [`monitor`] hears when somebody else changes rules.
+
+pub(crate) mod foreign;
+pub(crate) mod monitor;
+pub(crate) mod published;
+pub(crate) mod ruleset;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use model::EndpointId;
+use netlink::conntrack::ConntrackSocket;
+use netlink::nft::{Family, NftSocket, Transaction};
+
+use self::published::Translation;
+use self::ruleset::BridgeRules;
+use crate::port::Protocol;
+
+#[derive(Debug)]
+struct State {
+    socket: NftSocket,
+    bridges: BTreeMap<String, BridgeRules>,
+    translations: BTreeMap<EndpointId, Vec<Translation>>,
+    applied: bool,
+    warnings: Vec<String>,
+}
+
+/// The rules of one engine.
+#[derive(Debug)]
+pub(crate) struct Firewall {
+    table: String,
+    /// Comment of our rules in foreign chains.
+    mark: String,
+    enabled: bool,
+    state: Mutex<State>,
+}
+
+impl Firewall {
+    /// Rules in a table of that name; nothing is applied before [`Self::apply`].
+    pub(crate) fn open(table: String, enabled: bool) -> Result<Self, netlink::Error> {
+        let state = State {
+            socket: NftSocket::open()?,
+            bridges: BTreeMap::new(),
+            translations: BTreeMap::new(),
+            applied: false,
+            warnings: Vec::new(),
+        };
+        Ok(Self { mark: table.clone(), table, enabled, state: Mutex::new(state) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Adds a bridge's rules to the wanted state; [`Self::apply`] makes them real.
+    pub(crate) fn want_bridge(&self, rules: BridgeRules) {
+        self.lock().bridges.insert(rules.name.clone(), rules);
+    }
+
+    /// Takes a bridge's rules out of the wanted state.
+    pub(crate) fn forget_bridge(&self, name: &str) {
+        self.lock().bridges.remove(name);
+    }
+
+    /// Adds translations to the wanted state without applying them (restart).
+    pub(crate) fn want_translations(&self, endpoint: EndpointId, translations: Vec<Translation>) {
+        self.lock().translations.insert(endpoint, translations);
+    }
+
+    /// Replaces our table by the wanted state in one transaction, and cares for foreign policies.
+    pub(crate) fn apply(&self) -> Result<(), netlink::Error> {
+        if !self.enabled {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        let all: Vec<&Translation> = state.translations.values().flatten().collect();
+        let transaction = ruleset::whole(&self.table, state.bridges.values(), &all);
+        state.socket.commit(transaction)?;
+        state.applied = true;
+        self.accept_in_foreign_chains(&mut state);
+        Ok(())
+    }
+
+    /// Makes an endpoint's ports reachable: one transaction.
+    pub(crate) fn publish(
+        &self,
+        endpoint: &EndpointId,
+        list: Vec<Translation>,
+    ) -> Result<(), netlink::Error> {
+        if list.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        if self.enabled {
+            let mut transaction = Transaction::new();
+            published::add(&mut transaction, &self.table, &list);
+            if state.socket.commit(transaction).is_err() {
+                // Somebody took our table away and the monitor has not yet put it back.
+                let all: Vec<&Translation> = state.translations.values().flatten().chain(&list).collect();
+                let whole = ruleset::whole(&self.table, state.bridges.values(), &all);
+                state.socket.commit(whole)?;
+            }
+            forget_flows(&list);
+        }
+        state.translations.insert(endpoint.clone(), list);
+        Ok(())
+    }
+
+    /// Takes an endpoint's ports back; what is gone already is no error.
+    pub(crate) fn withdraw(&self, endpoint: &EndpointId) {
+        let mut state = self.lock();
+        let Some(list) = state.translations.remove(endpoint) else { return };
+        if !self.enabled {
+            return;
+        }
+        let mut transaction = Transaction::new();
+        published::delete(&mut transaction, &self.table, &list);
+        // Refused when the table was flushed: then there is nothing to delete.
+        let _ = state.socket.commit(transaction);
+        drop(state);
+        forget_flows(&list);
+    }
+
+    /// After foreign changes: puts our table back if something of it is missing, and looks at foreign policies again.
+    pub(crate) fn check(&self) -> Result<bool, netlink::Error> {
+        let mut state = self.lock();
+        if !self.enabled || !state.applied {
+            return Ok(false);
+        }
+        let whole = self.is_whole(&mut state)?;
+        if !whole {
+            let all: Vec<&Translation> = state.translations.values().flatten().collect();
+            let transaction = ruleset::whole(&self.table, state.bridges.values(), &all);
+            state.socket.commit(transaction)?;
+        }
+        self.accept_in_foreign_chains(&mut state);
+        Ok(!whole)
+    }
+
+    fn is_whole(&self, state: &mut State) -> Result<bool, netlink::Error> {
+        let (family, table) = (ruleset::FAMILY, self.table.as_str());
+        if !state.socket.tables(family)?.iter().any(|name| name == table) {
+            return Ok(false);
+        }
+        for (chain, wanted) in ruleset::rule_counts(state.bridges.values()) {
+            match state.socket.rules(family, table, &chain) {
+                Ok(found) if found.len() == wanted => {}
+                _ => return Ok(false),
+            }
+        }
+        for (set, wanted) in published::counts(state.translations.values().flatten()) {
+            match state.socket.elements(family, table, set) {
+                Ok(found) if found.len() == wanted => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn accept_in_foreign_chains(&self, state: &mut State) {
+        let names: Vec<String> = state.bridges.keys().cloned().collect();
+        state.warnings.clear();
+        for family in [Family::Ip, Family::Ip6] {
+            match foreign::accept(&mut state.socket, family, &self.mark, &names) {
+                Ok(warnings) => state.warnings.extend(warnings),
+                Err(error) => state.warnings.push(format!("foreign forward chain left as it is: {error}")),
+            }
+        }
+    }
+
+    /// What a person should know about foreign rules.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.lock().warnings.clone()
+    }
+
+    /// Removes our table and our rules in foreign chains.
+    pub(crate) fn remove(&self) {
+        let mut state = self.lock();
+        if !self.enabled || !state.applied {
+            return;
+        }
+        state.applied = false;
+        let mut transaction = Transaction::new();
+        transaction.add_table(ruleset::FAMILY, &self.table);
+        transaction.delete_table(ruleset::FAMILY, &self.table);
+        let _ = state.socket.commit(transaction);
+        for family in [Family::Ip, Family::Ip6] {
+            let _ = foreign::remove(&mut state.socket, family, &self.mark);
+        }
+    }
+}
+
+/// UDP flows outlive a change of translation (P: a client that goes on sending would never reach the new container).
+fn forget_flows(list: &[Translation]) {
+    for ipv6 in [false, true] {
+        let ports: Vec<(u16, std::net::SocketAddr)> = list
+            .iter()
+            .filter(|translation| {
+                translation.protocol == Protocol::Udp && translation.target.is_ipv6() == ipv6
+            })
+            .map(|translation| (translation.port, translation.target))
+            .collect();
+        if ports.is_empty() {
+            continue;
+        }
+        if let Ok(mut conntrack) = ConntrackSocket::open() {
+            let stale = |flow: &netlink::conntrack::FlowFound| {
+                flow.protocol == Protocol::Udp.number()
+                    && ports.iter().any(|(port, _)| *port == flow.destination_port)
+            };
+            // Without conntrack in the kernel there are no flows.
+            let _ = conntrack.delete_where(ipv6, stale);
+        }
+    }
+}

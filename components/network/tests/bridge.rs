@@ -1,0 +1,551 @@
+//! The default bridge with the real kernel: a "host" of its own, containers on it, and a machine outside.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use model::{ContainerId, Filters};
+use netlink::route::{RouteSocket, VethRequest, address, link, path};
+use network::record::Subnet;
+use network::{
+    AttachRequest, Config, CreateNetwork, Endpoint, NetworkManager, Protocol, PublishRequest, Sandbox,
+};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+fn enter_new_namespace() -> OwnedFd {
+    #[expect(deprecated, reason = "a new network namespace has none of the hazards of the other flags")]
+    rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).expect("root");
+    std::fs::File::open("/proc/thread-self/ns/net").expect("procfs").into()
+}
+
+fn enter(namespace: BorrowedFd<'_>) {
+    rustix::thread::move_into_link_name_space(namespace, Some(rustix::thread::LinkNameSpaceType::Network))
+        .expect("setns");
+}
+
+/// A machine of its own: namespace, directories, and everything gone at the end.
+struct Host {
+    root: std::path::PathBuf,
+}
+
+impl Host {
+    fn config(&self) -> Config {
+        let mut config = Config::new(self.root.join("data"), self.root.join("run"));
+        config.ready_sandboxes = 2;
+        config
+    }
+}
+
+fn on_a_host(test: impl FnOnce(&Host) + Send + 'static) {
+    let finished = std::thread::spawn(|| {
+        enter_new_namespace();
+        RouteSocket::open().unwrap().execute(&[link::up(1)]).unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("wharf-network-{}-{number}", std::process::id()));
+        let host = Host { root };
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&host)));
+        let _ = std::fs::remove_dir_all(&host.root);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    if let Err(panic) = finished.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs something on a thread inside a namespace.
+fn inside<T: Send>(namespace: BorrowedFd<'_>, action: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter(namespace);
+            action()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn request(publish: &[(&str, u16, Protocol)]) -> AttachRequest {
+    AttachRequest {
+        network: "bridge".to_owned(),
+        container: ContainerId::generate(),
+        container_name: "box".to_owned(),
+        ipv4: None,
+        ipv6: None,
+        mac: None,
+        publish: publish
+            .iter()
+            .map(|(host, port, protocol)| {
+                let (address, range) = host.rsplit_once(':').unwrap_or(("", host));
+                let (from, to) = range.split_once('-').unwrap_or((range, range));
+                PublishRequest {
+                    container_port: *port,
+                    protocol: *protocol,
+                    host_ip: address.trim_matches(['[', ']']).parse().ok(),
+                    host_ports: from.parse().ok().zip(to.parse().ok()),
+                }
+            })
+            .collect(),
+        interface_index: 0,
+    }
+}
+
+/// A container that answers every TCP connection with its name and the caller's address.
+struct Container {
+    sandbox: Sandbox,
+    endpoint: Endpoint,
+}
+
+impl Container {
+    fn start(manager: &NetworkManager, publish: &[(&str, u16, Protocol)]) -> Self {
+        Self::start_with(manager, request(publish))
+    }
+
+    fn start_with(manager: &NetworkManager, request: AttachRequest) -> Self {
+        let sandbox = manager.take_sandbox().unwrap();
+        let endpoint = manager.attach(Some(&sandbox), request).unwrap();
+        Self { sandbox, endpoint }
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        self.endpoint.ipv4.unwrap()
+    }
+
+    fn serve_tcp(&self, name: &'static str, port: u16) {
+        let listener =
+            inside(self.sandbox.namespace(), || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut client, from)) = listener.accept() {
+                let mut word = [0u8; 4];
+                if client.read_exact(&mut word).is_err() || &word == b"quit" {
+                    return;
+                }
+                let _ = write!(client, "{name} {}", from.ip());
+            }
+        });
+    }
+
+    fn serve_udp(&self, name: &'static str, port: u16) {
+        let socket =
+            inside(self.sandbox.namespace(), || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+        std::thread::spawn(move || {
+            let mut buffer = [0u8; 64];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                if &buffer[..length] == b"quit" {
+                    return;
+                }
+                let _ = socket.send_to(name.as_bytes(), from);
+            }
+        });
+    }
+}
+
+const WAIT: Duration = Duration::from_secs(2);
+
+fn ask(address: impl Into<SocketAddr>) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address.into(), WAIT)?;
+    stream.set_read_timeout(Some(WAIT))?;
+    stream.write_all(b"name")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn ask_udp(address: SocketAddr) -> std::io::Result<String> {
+    let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.send_to(b"name", address)?;
+    let mut buffer = [0u8; 64];
+    let (length, _) = socket.recv_from(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn v4(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// Connects another machine to the host: 192.0.2.1 here, 192.0.2.2 there, which routes everything here.
+fn outside_machine() -> OwnedFd {
+    let mut here = RouteSocket::open().unwrap();
+    here.execute(&[link::add_bridge("lan", 1500, None)]).unwrap();
+    let lan = here.link_by_name("lan").unwrap().unwrap().index;
+    here.execute(&[address::add(lan, Ipv4Addr::new(192, 0, 2, 1).into(), 24)]).unwrap();
+    let (namespace, mut there) = std::thread::spawn(|| {
+        let namespace = enter_new_namespace();
+        (namespace, RouteSocket::open().unwrap())
+    })
+    .join()
+    .unwrap();
+    let request = VethRequest {
+        name: "lan0",
+        peer_name: "eth0",
+        peer_namespace: namespace.as_fd(),
+        master: lan,
+        mtu: 1500,
+    };
+    here.execute(&[link::add_veth(&request), link::up_by_name("lan0")]).unwrap();
+    let eth0 = there.link_by_name("eth0").unwrap().unwrap().index;
+    there
+        .execute(&[
+            link::up(eth0),
+            address::add(eth0, Ipv4Addr::new(192, 0, 2, 2).into(), 24),
+            path::add_default(eth0, Ipv4Addr::new(192, 0, 2, 1).into()),
+        ])
+        .unwrap();
+    namespace
+}
+
+fn eventually(what: &str, test: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !test() {
+        assert!(start.elapsed() < Duration::from_secs(5), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn nft(arguments: &[&str]) -> String {
+    let output = Command::new("nft").args(arguments).output().expect("nft is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn predefined_networks_are_stable_and_look_like_dockers() {
+    on_a_host(|host| {
+        let first = NetworkManager::open(host.config()).unwrap();
+        let names: Vec<_> = first.list().into_iter().map(|network| network.name).collect();
+        assert_eq!(names, ["bridge", "host", "none"]);
+        let bridge = first.find("default").unwrap();
+        assert_eq!(first.find(bridge.id.short()).unwrap().name, "bridge");
+        assert_eq!(bridge.pools[0].subnet.to_string(), "172.17.0.0/16");
+        assert_eq!(bridge.pools[0].gateway.unwrap().to_string(), "172.17.0.1");
+        let options: Vec<_> = bridge.options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(
+            options,
+            [
+                "com.docker.network.bridge.default_bridge=true",
+                "com.docker.network.bridge.enable_icc=true",
+                "com.docker.network.bridge.enable_ip_masquerade=true",
+                "com.docker.network.bridge.host_binding_ipv4=0.0.0.0",
+                "com.docker.network.bridge.name=wharf0",
+                "com.docker.network.driver.mtu=1500",
+            ]
+        );
+        assert_eq!(first.find("nothing").unwrap_err().to_string(), "network nothing not found");
+        let mut filters = Filters::default();
+        filters.add("driver", "null");
+        assert_eq!(first.list_filtered(&filters).unwrap()[0].name, "none");
+        first.close();
+        assert!(!nft(&["list", "tables"]).contains("wharf"));
+        assert!(RouteSocket::open().unwrap().link_by_name("wharf0").unwrap().is_none());
+        let second = NetworkManager::open(host.config()).unwrap();
+        assert_eq!(second.find("bridge").unwrap().id, bridge.id);
+        second.close();
+    });
+}
+
+#[test]
+fn containers_reach_each_other_and_get_dockers_addresses() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let one = Container::start(&manager, &[]);
+        let two = Container::start(&manager, &[]);
+        assert_eq!(one.address(), Ipv4Addr::new(172, 17, 0, 2));
+        assert_eq!(two.endpoint.mac.unwrap().to_string(), "02:42:ac:11:00:03");
+        assert_eq!(one.endpoint.gateway.unwrap().to_string(), "172.17.0.1");
+        one.serve_tcp("one", 80);
+        let answer = inside(two.sandbox.namespace(), || ask((one.address(), 80)));
+        assert_eq!(answer.unwrap(), "one 172.17.0.3");
+        assert_eq!(ask((one.address(), 80)).unwrap(), "one 172.17.0.1");
+        inside(one.sandbox.namespace(), || {
+            let read = |path: &str| std::fs::read_to_string(path).unwrap().trim().to_owned();
+            assert_eq!(read("/proc/sys/net/ipv4/ip_unprivileged_port_start"), "0");
+            assert_eq!(read("/proc/sys/net/ipv4/ping_group_range"), "0\t2147483647");
+            assert_eq!(read("/proc/sys/net/ipv6/conf/eth0/disable_ipv6"), "1");
+            assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).is_ok());
+        });
+        manager.release(&one.endpoint);
+        let three = Container::start(&manager, &[]);
+        assert_eq!(three.address(), Ipv4Addr::new(172, 17, 0, 2));
+        assert_eq!(manager.endpoints_of(&three.endpoint.network).len(), 2);
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn published_ports_are_reached_from_everywhere() {
+    on_a_host(|host| {
+        let outside = outside_machine();
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let server = Container::start(
+            &manager,
+            &[
+                ("8080", 80, Protocol::Tcp),
+                ("127.0.0.1:8081", 80, Protocol::Tcp),
+                ("5353", 53, Protocol::Udp),
+                ("", 80, Protocol::Tcp),
+            ],
+        );
+        let client = Container::start(&manager, &[]);
+        server.serve_tcp("web", 80);
+        server.serve_udp("dns", 53);
+        let ports = &server.endpoint.ports;
+        assert_eq!(ports[0].host_ip, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        assert_eq!((ports[1].host_ip.to_string().as_str(), ports[1].host_port), ("::", 8080));
+        let random = ports.last().unwrap().host_port;
+        assert!(random >= 32768);
+        // From the host: loopback, its LAN address, the bridge's address, IPv6 loopback, the random port.
+        for from_host in
+            ["127.0.0.1:8080", "127.0.0.1:8081", "192.0.2.1:8080", "172.17.0.1:8080", "[::1]:8080"]
+        {
+            assert!(ask(v4(from_host)).unwrap().starts_with("web "), "{from_host}");
+        }
+        assert!(ask((Ipv4Addr::LOCALHOST, random)).unwrap().starts_with("web "));
+        assert!(ask(v4("192.0.2.1:8081")).is_err());
+        assert_eq!(ask_udp(v4("127.0.0.1:5353")).unwrap(), "dns");
+        assert_eq!(ask_udp(v4("192.0.2.1:5353")).unwrap(), "dns");
+        assert_eq!(ask_udp(v4("[::1]:5353")).unwrap(), "dns");
+        // From outside, with the client's own address seen; not by the container's address.
+        inside(outside.as_fd(), || {
+            assert_eq!(ask(v4("192.0.2.1:8080")).unwrap(), "web 192.0.2.2");
+            assert_eq!(ask_udp(v4("192.0.2.1:5353")).unwrap(), "dns");
+            assert!(ask((server.address(), 80)).is_err());
+        });
+        // From a container on the same bridge, and from the server itself.
+        for sandbox in [&client.sandbox, &server.sandbox] {
+            inside(sandbox.namespace(), || {
+                assert!(ask(v4("172.17.0.1:8080")).unwrap().starts_with("web "));
+                assert!(ask(v4("192.0.2.1:8080")).unwrap().starts_with("web "));
+            });
+        }
+        // Other programs can't take the ports.
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).is_err());
+        assert!(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5353)).is_err());
+        manager.release(&server.endpoint);
+        assert!(ask(v4("127.0.0.1:8080")).is_err());
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).is_ok());
+        let text = nft(&["list", "table", "inet", "wharf-wharf0"]);
+        assert!(!text.contains("elements"), "{text}");
+        manager.release(&client.endpoint);
+        manager.close();
+    });
+}
+
+#[test]
+fn taken_ports_are_refused_with_dockers_words_and_leave_nothing() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let first = Container::start(&manager, &[("8080-8081", 80, Protocol::Tcp)]);
+        let second = Container::start(&manager, &[("8080-8081", 80, Protocol::Tcp)]);
+        assert_eq!(first.endpoint.ports[0].host_port, 8080);
+        assert_eq!(second.endpoint.ports[0].host_port, 8081);
+        let _foreign = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 9090)).unwrap();
+        for (port, reason) in [
+            ("8080", "Bind for 0.0.0.0:8080 failed: port is already allocated"),
+            ("9090", "Error starting userland proxy: listen tcp4 0.0.0.0:9090: bind: address already in use"),
+        ] {
+            let sandbox = manager.take_sandbox().unwrap();
+            let wanted = request(&[("7070", 70, Protocol::Udp), (port, 80, Protocol::Tcp)]);
+            let error = manager.attach(Some(&sandbox), wanted).unwrap_err();
+            let text = model::error::chain(&error);
+            assert!(
+                text.starts_with("driver failed programming external connectivity on endpoint box ("),
+                "{text}"
+            );
+            assert!(text.ends_with(&format!("): {reason}")), "{text}");
+            assert!(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 7070)).is_ok());
+        }
+        let third = Container::start(&manager, &[]);
+        assert_eq!(third.address(), Ipv4Addr::new(172, 17, 0, 4));
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn rules_come_back_after_a_flush() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let server = Container::start(&manager, &[("8080", 80, Protocol::Tcp)]);
+        server.serve_tcp("web", 80);
+        let before = nft(&["list", "ruleset"]);
+        assert!(before.contains("tcp . 8080 : 172.17.0.2 . 80"), "{before}");
+        for damage in [
+            &["flush", "ruleset"][..],
+            &["flush", "table", "inet", "wharf-wharf0"],
+            &["delete", "element", "inet", "wharf-wharf0", "published-4", "{", "tcp", ".", "8080", "}"],
+        ] {
+            nft(damage);
+            eventually("the rules come back", || nft(&["list", "ruleset"]) == before);
+            assert_eq!(ask(v4("127.0.0.1:8080")).unwrap(), "web 172.17.0.1");
+        }
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+const FOREIGN: &str = "table ip filter { chain DOCKER-USER { counter return; }; chain FORWARD { type filter hook \
+                       forward priority 0; policy drop; counter jump DOCKER-USER; } }";
+
+#[test]
+fn a_foreign_forward_drop_policy_is_passed_and_left_as_it_was() {
+    on_a_host(|host| {
+        let outside = outside_machine();
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let server = Container::start(&manager, &[("8080", 80, Protocol::Tcp)]);
+        server.serve_tcp("web", 80);
+        // The other engine comes later: the monitor sees it.
+        nft(&[FOREIGN]);
+        eventually("accept rules appear", || {
+            nft(&["list", "table", "ip", "filter"]).contains("wharf-wharf0")
+        });
+        let listener = inside(outside.as_fd(), || TcpListener::bind("192.0.2.2:700").unwrap());
+        std::thread::spawn(move || {
+            let (mut client, from) = listener.accept().unwrap();
+            let _ = write!(client, "outside {}", from.ip());
+        });
+        let answer = inside(server.sandbox.namespace(), || ask(v4("192.0.2.2:700")));
+        assert_eq!(answer.unwrap(), "outside 192.0.2.1");
+        let answer = inside(outside.as_fd(), || ask(v4("192.0.2.1:8080")));
+        assert_eq!(answer.unwrap(), "web 192.0.2.2");
+        let text = nft(&["list", "chain", "ip", "filter", "FORWARD"]);
+        assert!(text.find("jump DOCKER-USER").unwrap() < text.find("wharf0").unwrap(), "{text}");
+        manager.retain(&[]);
+        manager.close();
+        assert!(!nft(&["list", "ruleset"]).contains("wharf"));
+    });
+}
+
+#[test]
+fn a_killed_engine_leaves_ports_working_and_its_successor_takes_over() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let kept = Container::start(&manager, &[("8080", 80, Protocol::Tcp)]);
+        let lost = Container::start(&manager, &[("8081", 81, Protocol::Tcp)]);
+        kept.serve_tcp("kept", 80);
+        // What kill -9 leaves: files and rules, but no sockets, threads or memory. Endpoints live, so nothing is removed.
+        manager.close();
+        drop(manager);
+        assert!(ask(v4("127.0.0.1:8080")).unwrap().starts_with("kept"));
+        let next = NetworkManager::open(host.config()).unwrap();
+        next.retain(&[kept.endpoint.container.clone()]);
+        assert!(ask(v4("127.0.0.1:8080")).unwrap().starts_with("kept"));
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).is_err());
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8081)).is_ok());
+        assert_eq!(next.endpoints_of_container(&kept.endpoint.container), [kept.endpoint.clone()]);
+        let fresh = Container::start(&next, &[]);
+        assert_eq!(fresh.address(), lost.address());
+        next.retain(&[]);
+        next.close();
+    });
+}
+
+#[test]
+fn loopback_addresses_of_the_host_are_out_of_containers_reach() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let attacker = Container::start(&manager, &[]);
+        let secret = TcpListener::bind("127.0.0.1:6000").unwrap();
+        secret.set_nonblocking(true).unwrap();
+        inside(attacker.sandbox.namespace(), || {
+            std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").unwrap();
+            let mut routes = RouteSocket::open().unwrap();
+            let lo = routes.addresses().unwrap().into_iter().find(|own| own.link == 1).unwrap();
+            routes.execute(&[link::down(1), address::delete(1, lo.address, lo.prefix)]).ok();
+            let eth0 = routes.link_by_name("eth0").unwrap().unwrap().index;
+            routes.execute(&[path::add_direct(eth0, Ipv4Addr::new(127, 0, 0, 0).into(), 8)]).ok();
+            assert!(TcpStream::connect_timeout(&v4("127.0.0.1:6000"), Duration::from_millis(300)).is_err());
+        });
+        assert!(secret.accept().is_err());
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn containers_of_one_network_do_not_see_another() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let made =
+            manager.create(CreateNetwork { name: "back".to_owned(), ..CreateNetwork::default() }).unwrap();
+        assert_eq!(made.pools[0].subnet.to_string(), "172.18.0.0/16");
+        let front = Container::start(&manager, &[]);
+        let wanted = AttachRequest {
+            network: "back".to_owned(),
+            ipv4: Some(Ipv4Addr::new(172, 18, 0, 9)),
+            ..request(&[("8080", 80, Protocol::Tcp)])
+        };
+        let sandbox = manager.take_bare_sandbox().unwrap();
+        let endpoint = manager.attach(Some(&sandbox), wanted).unwrap();
+        let back = Container { sandbox, endpoint };
+        assert_eq!(back.address(), Ipv4Addr::new(172, 18, 0, 9));
+        back.serve_tcp("back", 80);
+        assert_eq!(ask(v4("127.0.0.1:8080")).unwrap(), "back 172.18.0.1");
+        inside(front.sandbox.namespace(), || assert!(ask((back.address(), 80)).is_err()));
+        let refused = manager.remove("back").unwrap_err().to_string();
+        assert!(refused.starts_with("error while removing network: network back id "), "{refused}");
+        assert_eq!(
+            manager.remove("bridge").unwrap_err().to_string(),
+            "bridge is a pre-defined network and cannot be removed"
+        );
+        manager.release(&back.endpoint);
+        manager.remove("back").unwrap();
+        let name = format!("br-{}", made.id.short());
+        assert!(RouteSocket::open().unwrap().link_by_name(&name).unwrap().is_none());
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn without_inter_container_traffic_only_published_ports_work() {
+    on_a_host(|host| {
+        let mut config = host.config();
+        config.inter_container = false;
+        config.bip = Some((Ipv4Addr::new(10, 9, 0, 1), 24));
+        config.fixed_cidr = Some("10.9.0.128/25".parse::<Subnet>().unwrap());
+        config.bridge = Some("other0".to_owned());
+        let manager = NetworkManager::open(config).unwrap();
+        let server = Container::start(&manager, &[("8080", 80, Protocol::Tcp)]);
+        assert_eq!(server.address(), Ipv4Addr::new(10, 9, 0, 128));
+        let client = Container::start(&manager, &[]);
+        server.serve_tcp("web", 80);
+        inside(client.sandbox.namespace(), || {
+            assert!(ask((server.address(), 80)).is_err());
+            assert!(ask(v4("10.9.0.1:8080")).unwrap().starts_with("web"));
+        });
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn many_sandboxes_are_taken_at_once() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let start = Instant::now();
+        let containers: Vec<Container> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..50)
+                .map(|number: u16| {
+                    let manager = &manager;
+                    scope.spawn(move || {
+                        let port = (20000 + number).to_string();
+                        Container::start(manager, &[(&port, 80, Protocol::Tcp)])
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        eprintln!("50 sandboxes with a published port each: {:?}", start.elapsed());
+        let addresses: std::collections::BTreeSet<_> = containers.iter().map(Container::address).collect();
+        assert_eq!(addresses.len(), 50);
+        manager.retain(&[]);
+        manager.close();
+    });
+}
