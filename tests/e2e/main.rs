@@ -7,4 +7,5 @@ mod isolation;
 mod parity;
 mod resource;
 mod smoke;
+mod tutorial;
 mod volume;
