@@ -96,20 +96,7 @@ pub fn send(
     descriptors: &[BorrowedFd<'_>],
     deadline: Option<Instant>,
 ) -> Result<(), FrameError> {
-    let mut bytes = vec![0; HEADER];
-    serde_json::to_writer(&mut bytes, message).map_err(FrameError::Document)?;
-    let json_size = bytes.len() - HEADER;
-    for (what, size, limit) in [
-        ("JSON", json_size, MAX_JSON),
-        ("data", tail.len(), MAX_TAIL),
-        ("descriptors", descriptors.len(), MAX_DESCRIPTORS),
-    ] {
-        if size > limit {
-            return Err(FrameError::TooLarge { what, size });
-        }
-    }
-    let header = [json_size, tail.len(), descriptors.len()].map(|size| (size as u32).to_le_bytes()).concat();
-    bytes[..HEADER].copy_from_slice(&header);
+    let bytes = encode_head(message, tail.len(), descriptors.len())?;
     let mut sent = 0;
     let total = bytes.len() + tail.len();
     while sent < total {
@@ -127,6 +114,32 @@ pub fn send(
         }
     }
     Ok(())
+}
+
+/// One message without tail and descriptors as bytes, for senders that queue.
+///
+/// # Errors
+/// When it is too large.
+pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, FrameError> {
+    encode_head(message, 0, 0)
+}
+
+fn encode_head(message: &impl Serialize, tail: usize, descriptors: usize) -> Result<Vec<u8>, FrameError> {
+    let mut bytes = vec![0; HEADER];
+    serde_json::to_writer(&mut bytes, message).map_err(FrameError::Document)?;
+    let json_size = bytes.len() - HEADER;
+    for (what, size, limit) in [
+        ("JSON", json_size, MAX_JSON),
+        ("data", tail, MAX_TAIL),
+        ("descriptors", descriptors, MAX_DESCRIPTORS),
+    ] {
+        if size > limit {
+            return Err(FrameError::TooLarge { what, size });
+        }
+    }
+    let header = [json_size, tail, descriptors].map(|size| (size as u32).to_le_bytes()).concat();
+    bytes[..HEADER].copy_from_slice(&header);
+    Ok(bytes)
 }
 
 fn send_part(

@@ -22,7 +22,7 @@ pub mod request;
 pub use answer::{
     Answer, Event, ExecSnapshot, Exit, Failure, FailureKind, Phase, ShimMessage, Snapshot, Started,
 };
-pub use frame::{Frame, FrameError, Reader, send};
+pub use frame::{Frame, FrameError, Reader, encode, send};
 pub use launch::{Create, LogTarget, Overlay, Rootfs, Rotation};
 pub use request::{Attach, Command, Exec, Request, Target};
 

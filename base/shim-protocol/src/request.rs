@@ -48,7 +48,13 @@ pub enum Command {
     Resume,
     /// Report everything the shim knows; sent by an engine that has just connected.
     State,
-    /// The engine has taken over the exit: the shim may end.
+    /// The engine has noted an exec's end: its client may be told now. (A client asks for the exit code the moment its
+    /// stream ends.) Not answered.
+    ExecCollected {
+        /// The exec's id.
+        id: String,
+    },
+    /// The engine has taken over the exit: the shim may end. Not answered.
     Acknowledge,
 }
 

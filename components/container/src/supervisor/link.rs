@@ -14,6 +14,9 @@ use shim_protocol::{Answer, Command, Failure, FrameError, Reader, Request};
 
 use super::ShimError;
 
+/// The listening thread itself tells shims things, so it may not wait long for one that sleeps.
+const TELL_PATIENCE: Duration = Duration::from_millis(100);
+
 type Reply = Result<Answer, Failure>;
 
 /// One connection.
@@ -128,11 +131,15 @@ impl Link {
     /// Lets the shim end.
     pub(super) fn finish(&self) {
         self.done.store(true, Ordering::Release);
-        let request = Request { id: 0, command: Command::Acknowledge };
-        let deadline = Instant::now() + Duration::from_millis(100);
-        if self.send(&request, &[], &[], deadline).is_err() {
+        if !self.tell(Command::Acknowledge) {
             self.kill_shim();
         }
+    }
+
+    /// Sends a request that is not answered; whether it got out.
+    pub(super) fn tell(&self, command: Command) -> bool {
+        let request = Request { id: 0, command };
+        self.send(&request, &[], &[], Instant::now() + TELL_PATIENCE).is_ok()
     }
 
     /// Kills the shim (and with it the container).

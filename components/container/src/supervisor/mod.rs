@@ -233,7 +233,7 @@ impl Supervisor {
         netns: Option<BorrowedFd<'_>>,
     ) -> Result<Created, ShimError> {
         let create = Create { netns: netns.is_some(), ..create };
-        let remembered = spawn::Remembered { cgroup: cgroup_path(&create), pid: 0 };
+        let remembered = spawn::Remembered { cgroup: cgroup_path(&create) };
         remembered.write(&self.shared.directory(id))?;
         let descriptors: Vec<BorrowedFd<'_>> = netns.into_iter().collect();
         let link = self.link(id)?;

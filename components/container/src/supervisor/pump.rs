@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use model::{ContainerId, Timestamp};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use shim_protocol::{Event, Exit, FrameError, ShimMessage};
+use shim_protocol::{Command, Event, Exit, FrameError, ShimMessage};
 
 use super::link::Link;
 use super::spawn::{Remembered, ShimProcess};
@@ -100,7 +100,7 @@ fn listen(shared: &Shared) {
 
 fn collect(shared: &Shared, token: u64) {
     let mut links = shared.links();
-    if links.children.get_mut(&token).is_some_and(ShimProcess::collect)
+    if links.children.get(&token).is_some_and(ShimProcess::collect)
         && let Some(process) = links.children.remove(&token)
     {
         let _ = epoll::delete(&shared.epoll, &process.pidfd);
@@ -135,7 +135,15 @@ fn deliver(shared: &Shared, link: &Link, message: ShimMessage) {
             if matches!(event, Event::Exited(_)) && link.done.swap(true, Ordering::AcqRel) {
                 return;
             }
+            let ended_exec = match &event {
+                Event::ExecExited { id, .. } => Some(id.clone()),
+                _ => None,
+            };
             (shared.on_event)(&link.id, ShimEvent::Said(event));
+            if let Some(id) = ended_exec {
+                // The engine knows the exit code now, so the exec's client may see its stream end.
+                link.tell(Command::ExecCollected { id });
+            }
         }
     }
 }
@@ -161,8 +169,7 @@ fn disconnected(shared: &Shared, link: &Link, error: &FrameError) {
         let event = match super::recover::read_exit(&directory) {
             Some(exit) => ShimEvent::Said(Event::Exited(exit)),
             None => {
-                let remembered = Remembered { cgroup: link.cgroup(), pid: 0 };
-                super::recover::empty(&remembered);
+                super::recover::empty(&Remembered { cgroup: link.cgroup() });
                 ShimEvent::Lost(lost_now())
             }
         };

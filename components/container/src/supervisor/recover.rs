@@ -1,10 +1,13 @@
 //! Finding the shims, exits and losses an earlier engine left.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use linux::cgroup::Hierarchies;
 use model::ContainerId;
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use shim_protocol::{Answer, Command, Exit, Phase, Snapshot};
 
@@ -43,6 +46,7 @@ pub enum Recovered {
 }
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+const EMPTY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at every container's directory.
 pub(super) fn all(shared: &Shared) -> Result<Vec<Recovered>, ShimError> {
@@ -55,7 +59,7 @@ pub(super) fn all(shared: &Shared) -> Result<Vec<Recovered>, ShimError> {
         };
         let directory = entry.path();
         let Some(remembered) = Remembered::read(&directory) else { continue };
-        match connect(&directory.join(shim_protocol::SOCKET_NAME)) {
+        match connect(&directory) {
             Some(socket) => {
                 let link = pump::watch(shared, &id, socket, None)?;
                 link.remember_cgroup(remembered.cgroup);
@@ -99,12 +103,17 @@ pub(super) fn all(shared: &Shared) -> Result<Vec<Recovered>, ShimError> {
     Ok(found)
 }
 
-fn connect(path: &Path) -> Option<UnixStream> {
-    let address = SocketAddrUnix::new(path).ok()?;
+/// Connects to the shim in a container's directory. The path may be longer than a socket address takes, so it is
+/// reached through the directory's descriptor.
+fn connect(directory: &Path) -> Option<UnixStream> {
+    let opened =
+        rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .ok()?;
+    let path = format!("/proc/self/fd/{}/{}", opened.as_raw_fd(), shim_protocol::SOCKET_NAME);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
     // A listening socket takes connections without its process's help, so this never blocks.
-    rustix::net::connect(&socket, &address).ok()?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path).ok()?).ok()?;
     Some(UnixStream::from(socket))
 }
 
@@ -114,4 +123,16 @@ pub(super) fn read_exit(directory: &Path) -> Option<Exit> {
 }
 
 /// Kills every process in the cgroup of a container whose shim is gone, and removes the cgroup.
-pub(super) fn empty(_remembered: &Remembered) {}
+pub(super) fn empty(remembered: &Remembered) {
+    if remembered.cgroup.is_empty() {
+        return;
+    }
+    let Ok(cgroup) = Hierarchies::detect().and_then(|hierarchies| hierarchies.open(&remembered.cgroup))
+    else {
+        return;
+    };
+    // A frozen process does not die.
+    let _ = cgroup.thaw(EMPTY_PATIENCE);
+    let _ = cgroup.kill_all(EMPTY_PATIENCE);
+    let _ = cgroup.remove(EMPTY_PATIENCE);
+}

@@ -1,16 +1,14 @@
 //! Starting a shim process from a sealed copy of its program.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use linux::arguments::Arguments;
+use linux::spawn::Spawn;
 use model::ContainerId;
-use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::process::{PidfdFlags, Signal};
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::ShimError;
@@ -22,7 +20,6 @@ pub(super) const REMEMBERED_NAME: &str = "launch.json";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
     pub(super) cgroup: String,
-    pub(super) pid: i32,
 }
 
 impl Remembered {
@@ -40,18 +37,13 @@ impl Remembered {
 /// A shim that is the engine's child.
 #[derive(Debug)]
 pub(super) struct ShimProcess {
-    child: Child,
     pub(super) pidfd: OwnedFd,
 }
 
 impl ShimProcess {
-    pub(super) fn kill(&self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-
     /// Collects it if it has ended.
-    pub(super) fn collect(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    pub(super) fn collect(&self) -> bool {
+        !matches!(linux::pidfd::try_wait(self.pidfd.as_fd()), Ok(None))
     }
 }
 
@@ -59,38 +51,32 @@ impl ShimProcess {
 /// host executes.
 pub(super) fn seal_program(path: &Path) -> Result<OwnedFd, ShimError> {
     let fail = |cause: std::io::Error| ShimError::Binary { path: path.to_owned(), cause };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(fail)?;
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memory = rustix::fs::memfd_create("wharf-shim", flags).map_err(|error| fail(error.into()))?;
-    let mut file = File::from(memory);
-    file.write_all(&bytes).map_err(fail)?;
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals).map_err(|error| fail(error.into()))?;
-    Ok(file.into())
+    let file = File::open(path).map_err(fail)?;
+    linux::memfd::sealed_copy("wharf-shim", &file).map_err(fail)
 }
 
-/// Starts a shim; its standard input is the other end of the returned connection.
+/// Starts a shim in a session of its own; its standard input is the other end of the returned connection.
 pub(super) fn start(
     program: BorrowedFd<'_>,
     id: &ContainerId,
     directory: &Path,
 ) -> Result<(UnixStream, ShimProcess), ShimError> {
     let (ours, theirs) = UnixStream::pair().map_err(ShimError::Spawn)?;
-    // The child's table still has the descriptor when the path is looked up; close-on-exec takes it away afterwards.
-    let child = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
-        .arg0("wharf-shim")
-        .arg(id.as_str())
-        .arg(directory)
-        .env_clear()
-        .current_dir("/")
-        .process_group(0)
-        .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(ShimError::Spawn)?;
-    let pid = rustix::process::Pid::from_child(&child);
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(ShimError::Watch)?;
-    Ok((ours, ShimProcess { child, pidfd }))
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| ShimError::Spawn(error.into()))?;
+    let invalid = |error| ShimError::Spawn(std::io::Error::new(std::io::ErrorKind::InvalidInput, error));
+    let directory = directory.to_string_lossy();
+    let arguments = Arguments::new(["wharf-shim", id.as_str(), &*directory]).map_err(invalid)?;
+    let environment = Arguments::new::<&str>([]).map_err(invalid)?;
+    let spawn = Spawn {
+        program,
+        arguments: &arguments,
+        environment: &environment,
+        descriptors: &[(theirs.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)],
+        new_session: true,
+        cgroup: None,
+        tasks: &[],
+    };
+    let child = spawn.run().map_err(|error| ShimError::Spawn(error.into()))?;
+    Ok((ours, ShimProcess { pidfd: child.pidfd }))
 }
