@@ -14,10 +14,10 @@ use crate::endpoint::MacAddress;
 use crate::firewall::published::Translation;
 use crate::forwarder::Forwarder;
 use crate::manager::{LiveEndpoint, LiveNetwork, State, kernel};
-use crate::open::{OPTION_BINDING, mtu_of};
+use crate::open::{OPTION_BINDING, plug_settings};
 use crate::port_reservation::PortError;
 use crate::record::Driver;
-use crate::sandbox::turn_ipv6_off_in;
+use crate::sandbox::{PlugSettings, turn_ipv6_off_in};
 use crate::{AttachRequest, Endpoint, NetworkError, NetworkManager, PublishRequest, PublishedPort, Sandbox};
 
 /// A published port with the socket that keeps it.
@@ -29,8 +29,7 @@ pub(crate) struct KeptPort {
 
 struct Attaching {
     endpoint: Endpoint,
-    bridge: u32,
-    mtu: u32,
+    plug: PlugSettings,
     ports: Vec<KeptPort>,
 }
 
@@ -62,7 +61,7 @@ impl NetworkManager {
         sandbox: Option<&Sandbox>,
         request: &AttachRequest,
     ) -> Result<(), NetworkError> {
-        if attaching.bridge == 0 {
+        if attaching.plug.bridge == 0 {
             return Ok(());
         }
         let sandbox = sandbox.ok_or_else(|| NetworkError::NoSandbox(request.network.clone()))?;
@@ -91,7 +90,9 @@ impl NetworkManager {
                 return Err(error);
             }
         }
-        Ok(Attaching { endpoint, bridge: live.bridge, mtu: mtu_of(&live.record), ports: Vec::new() })
+        let mut plug = plug_settings(live);
+        plug.ipv6 = endpoint.ipv6.is_some();
+        Ok(Attaching { endpoint, plug, ports: Vec::new() })
     }
 
     fn reserve_ports(&self, attaching: &mut Attaching, request: &AttachRequest) -> Result<(), NetworkError> {
@@ -170,11 +171,11 @@ impl NetworkManager {
 
     fn connect(&self, attaching: &mut Attaching, sandbox: &Sandbox) -> Result<(), NetworkError> {
         let interface = attaching.endpoint.interface.clone();
-        let plug = match sandbox.take_ready(attaching.bridge, &interface) {
+        let plug = match sandbox.take_ready(attaching.plug.bridge, &interface) {
             Some(plug) => plug,
             None => {
-                let plug = sandbox.plug_in(&mut self.host(), attaching.bridge, &interface, attaching.mtu)?;
-                if attaching.endpoint.ipv6.is_none() {
+                let plug = sandbox.plug_in(&mut self.host(), &attaching.plug, &interface)?;
+                if !attaching.plug.ipv6 {
                     turn_ipv6_off_in(sandbox.namespace(), &interface);
                 }
                 plug

@@ -16,7 +16,8 @@ use crate::manager::{LiveNetwork, State, kernel};
 use crate::persistence::Files;
 use crate::port_reservation::{PortTable, ipv6_available};
 use crate::record::{Driver, PoolRecord, Subnet};
-use crate::sandbox_pool::{PlugSettings, SandboxPool};
+use crate::sandbox::{PlugSettings, PortMode};
+use crate::sandbox_pool::SandboxPool;
 use crate::{Config, Network, NetworkError, NetworkManager};
 
 pub(crate) const OPTION_NAME: &str = "com.docker.network.bridge.name";
@@ -40,11 +41,7 @@ pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
         let index = raise(&mut host, &firewall, &record)?;
         networks.insert(record.id.clone(), LiveNetwork::new(record, index));
     }
-    let plug = networks.values().find(|live| live.is_default_bridge()).map(|live| PlugSettings {
-        bridge: live.bridge,
-        mtu: mtu_of(&live.record),
-        ipv6: live.record.ipv6,
-    });
+    let plug = networks.values().find(|live| live.is_default_bridge()).map(plug_settings);
     let pool =
         SandboxPool::start(plug, config.ready_sandboxes).map_err(|source| NetworkError::Thread { source })?;
     let manager = NetworkManager {
@@ -106,13 +103,26 @@ fn own_address(pool: &PoolRecord) -> Option<Subnet> {
 }
 
 fn rules_of(record: &Network, name: &str) -> BridgeRules {
-    let on = |option: &str| record.options.get(option).is_none_or(|value| value != "false");
     BridgeRules {
         name: name.to_owned(),
         subnets: record.pools.iter().map(|pool| pool.subnet).collect(),
-        masquerade: on(OPTION_MASQUERADE),
-        inter_container: on(OPTION_ICC),
+        masquerade: is_on(record, OPTION_MASQUERADE),
+        inter_container: is_on(record, OPTION_ICC),
         internal: record.internal,
+    }
+}
+
+fn is_on(record: &Network, option: &str) -> bool {
+    record.options.get(option).is_none_or(|value| value != "false")
+}
+
+/// How sandboxes are plugged into a network's bridge.
+pub(crate) fn plug_settings(live: &LiveNetwork) -> PlugSettings {
+    PlugSettings {
+        bridge: live.bridge,
+        mtu: mtu_of(&live.record),
+        ipv6: live.record.ipv6,
+        port: PortMode::choose(is_on(&live.record, OPTION_ICC)),
     }
 }
 

@@ -20,6 +20,44 @@ pub(crate) struct Plug {
     pub index: u32,
 }
 
+/// How a sandbox is to be plugged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlugSettings {
+    /// Index of the bridge.
+    pub bridge: u32,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Whether the interface may have IPv6.
+    pub ipv6: bool,
+    /// What the bridge's port may do.
+    pub port: PortMode,
+}
+
+/// What a bridge's port may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortMode {
+    /// Talk to all others.
+    Plain,
+    /// Talk to all others and itself: where `br_netfilter` translates frames, a container reaching its own published
+    /// port gets its frames back by the port they came from.
+    Hairpin,
+    /// Talk to the host only: containers may not talk to each other, and no `br_netfilter` asks the firewall.
+    Isolated,
+}
+
+impl PortMode {
+    /// The mode for a bridge whose containers may (or may not) talk to each other.
+    pub(crate) fn choose(inter_container: bool) -> Self {
+        let frames_are_filtered = std::fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables")
+            .is_ok_and(|text| text.trim() == "1");
+        match (frames_are_filtered, inter_container) {
+            (true, _) => Self::Hairpin,
+            (false, true) => Self::Plain,
+            (false, false) => Self::Isolated,
+        }
+    }
+}
+
 /// A network namespace with its loopback up, and usually an `eth0` already plugged into the default bridge.
 ///
 /// Dropping it lets the namespace die unless a process lives in it.
@@ -117,10 +155,10 @@ impl Sandbox {
     pub(crate) fn plug_in(
         &self,
         host: &mut RouteSocket,
-        bridge: u32,
+        settings: &PlugSettings,
         interface: &str,
-        mtu: u32,
     ) -> Result<Plug, SandboxError> {
+        let (bridge, mtu) = (settings.bridge, settings.mtu);
         let host_interface = host_interface_name();
         let request = VethRequest {
             name: &host_interface,
@@ -129,11 +167,14 @@ impl Sandbox {
             master: bridge,
             mtu,
         };
-        host.execute(&[
-            link::add_veth(&request),
-            link::quiet(&host_interface),
-            link::up_by_name(&host_interface),
-        ])?;
+        let mut changes = vec![link::add_veth(&request), link::quiet(&host_interface)];
+        changes.extend(match settings.port {
+            PortMode::Plain => None,
+            PortMode::Hairpin => Some(link::hairpin(&host_interface)),
+            PortMode::Isolated => Some(link::isolate(&host_interface)),
+        });
+        changes.push(link::up_by_name(&host_interface));
+        host.execute(&changes)?;
         let missing = || SandboxError::Namespace { source: io::Error::from(io::ErrorKind::NotFound) };
         let index = self.routes().link_by_name(interface)?.ok_or_else(missing)?.index;
         Ok(Plug { bridge, host_interface, interface: interface.to_owned(), index })

@@ -9,15 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use netlink::route::{RouteSocket, link};
 
-use crate::sandbox::{Sandbox, SandboxError, ended_thread, turn_ipv6_off};
-
-/// How sandboxes are to be plugged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PlugSettings {
-    pub bridge: u32,
-    pub mtu: u32,
-    pub ipv6: bool,
-}
+use crate::sandbox::{PlugSettings, Sandbox, SandboxError, ended_thread, turn_ipv6_off};
 
 #[derive(Debug)]
 struct Order {
@@ -202,7 +194,7 @@ fn leave(host_namespace: &OwnedFd) {
 fn make(host: Option<&mut RouteSocket>, plug: Option<&PlugSettings>) -> Result<Sandbox, SandboxError> {
     let sandbox = Sandbox::make_on_this_thread()?;
     if let (Some(settings), Some(host)) = (plug, host) {
-        let made = sandbox.plug_in(host, settings.bridge, "eth0", settings.mtu)?;
+        let made = sandbox.plug_in(host, settings, "eth0")?;
         if !settings.ipv6 {
             turn_ipv6_off("eth0");
         }

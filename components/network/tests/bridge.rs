@@ -390,8 +390,8 @@ fn rules_come_back_after_a_flush() {
     });
 }
 
-const FOREIGN: &str = "table ip filter { chain DOCKER-USER { counter return; }; chain FORWARD { type filter hook \
-                       forward priority 0; policy drop; counter jump DOCKER-USER; } }";
+const FOREIGN: &str = "table ip filter { chain DOCKER-USER { counter return; }\n chain FORWARD { type filter hook \
+                       forward priority 0; policy drop; counter jump DOCKER-USER; }\n }";
 
 #[test]
 fn a_foreign_forward_drop_policy_is_passed_and_left_as_it_was() {
@@ -408,6 +408,7 @@ fn a_foreign_forward_drop_policy_is_passed_and_left_as_it_was() {
         let listener = inside(outside.as_fd(), || TcpListener::bind("192.0.2.2:700").unwrap());
         std::thread::spawn(move || {
             let (mut client, from) = listener.accept().unwrap();
+            let _ = client.read_exact(&mut [0u8; 4]);
             let _ = write!(client, "outside {}", from.ip());
         });
         let answer = inside(server.sandbox.namespace(), || ask(v4("192.0.2.2:700")));

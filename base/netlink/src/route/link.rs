@@ -19,6 +19,10 @@ const PER_FAMILY: u16 = 26;
 const NAMESPACE: u16 = 28;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
+const INFO_PORT_KIND: u16 = 4;
+const INFO_PORT_DATA: u16 = 5;
+const PORT_HAIRPIN: u16 = 4;
+const PORT_ISOLATED: u16 = 33;
 const VETH_PEER: u16 = 1;
 const V6_FAMILY: u16 = 10;
 const V6_ADDRESS_MODE: u16 = 8;
@@ -114,6 +118,28 @@ pub fn quiet(name: &str) -> Message {
     message.text(NAME, name).nested(PER_FAMILY, |families| {
         families.nested(V6_FAMILY, |v6| {
             v6.u8(V6_ADDRESS_MODE, V6_ADDRESS_NONE);
+        });
+    });
+    message
+}
+
+/// Lets a bridge send a port's own frames back to it (a container reaching itself where `br_netfilter` translates).
+pub fn hairpin(name: &str) -> Message {
+    let mut message = Message::new(NEW, 0).fixed(&header(0, 0, 0));
+    message.text(NAME, name).nested(INFO, |info| {
+        info.text(INFO_PORT_KIND, "bridge").nested(INFO_PORT_DATA, |data| {
+            data.u8(PORT_HAIRPIN, 1);
+        });
+    });
+    message
+}
+
+/// Keeps a bridge's port from talking to other isolated ports; the bridge itself stays reachable.
+pub fn isolate(name: &str) -> Message {
+    let mut message = Message::new(NEW, 0).fixed(&header(0, 0, 0));
+    message.text(NAME, name).nested(INFO, |info| {
+        info.text(INFO_PORT_KIND, "bridge").nested(INFO_PORT_DATA, |data| {
+            data.u8(PORT_ISOLATED, 1);
         });
     });
     message
