@@ -1,0 +1,120 @@
+//! One connection: request after request until somebody closes it.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::Handler;
+use super::body::{BodyState, Buffer, FramingError};
+use super::exchange::{Exchange, ResponseHead};
+use super::head::{HeadError, RequestHead};
+
+/// A head that has begun has to be complete within this time; between requests a client may sleep for ever.
+const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves a client until the connection ends; its errors are the client's loss only.
+pub(crate) fn serve(socket: UnixStream, handler: &dyn Handler) {
+    let mut socket = Some(socket);
+    let mut buffer = Buffer::default();
+    while let Some(present) = socket.as_ref() {
+        let head = match read_head(present, &mut buffer) {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(error) => return refuse(&mut socket, &mut buffer, error),
+        };
+        let body = match BodyState::of(&head) {
+            Ok(body) => body,
+            Err(FramingError::Coding) => return refuse(&mut socket, &mut buffer, Refusal::NotImplemented),
+            Err(FramingError::Length) => return refuse(&mut socket, &mut buffer, Refusal::Malformed),
+        };
+        let mut exchange = Exchange::new(head, body, &mut socket, &mut buffer);
+        handler.handle(&mut exchange);
+        if !exchange.finish() {
+            break;
+        }
+    }
+    if let Some(socket) = socket {
+        close_gently(&socket);
+    }
+}
+
+/// Why a connection ends before there is a request.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    Malformed,
+    TooLarge,
+    TooSlow,
+    NotImplemented,
+    Gone,
+}
+
+fn read_head(socket: &UnixStream, buffer: &mut Buffer) -> Result<Option<RequestHead>, Refusal> {
+    let mut timed = false;
+    let head = loop {
+        skip_blank_lines(buffer);
+        match RequestHead::parse(buffer.unread()) {
+            Ok(Some((head, length))) => {
+                buffer.consume(length);
+                break head;
+            }
+            Ok(None) => {}
+            Err(HeadError::Malformed) => return Err(Refusal::Malformed),
+            Err(HeadError::TooLarge) => return Err(Refusal::TooLarge),
+        }
+        if !buffer.unread().is_empty() && !timed {
+            timed = socket.set_read_timeout(Some(HEAD_PATIENCE)).is_ok();
+        }
+        match buffer.fill(socket) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Refusal::TooSlow),
+            Err(_) => return Err(Refusal::Gone),
+        }
+    };
+    if timed {
+        socket.set_read_timeout(None).map_err(|_| Refusal::Gone)?;
+    }
+    Ok(Some(head))
+}
+
+/// Old clients end a body with a line end that no header counts.
+fn skip_blank_lines(buffer: &mut Buffer) {
+    let blank = buffer.unread().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    buffer.consume(blank);
+}
+
+fn refuse(socket: &mut Option<UnixStream>, buffer: &mut Buffer, refusal: Refusal) {
+    let (status, text) = match refusal {
+        Refusal::Malformed => (400, "400 Bad Request"),
+        Refusal::TooLarge => (431, "431 Request Header Fields Too Large"),
+        Refusal::TooSlow => (408, "408 Request Timeout"),
+        Refusal::NotImplemented => (501, "501 Not Implemented: unsupported transfer encoding"),
+        Refusal::Gone => return,
+    };
+    let head = RequestHead::unread();
+    if let Ok(body) = BodyState::of(&head) {
+        let mut exchange = Exchange::new(head, body, socket, buffer);
+        exchange.close_after();
+        let head = ResponseHead::new(status).content_type("text/plain; charset=utf-8");
+        let _ = exchange.respond(&head, text.as_bytes());
+    }
+    if let Some(socket) = socket {
+        close_gently(socket);
+    }
+}
+
+/// Closing with unread bytes resets the connection and may take our answer with it, so a little is read first.
+fn close_gently(socket: &UnixStream) {
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    if socket.set_read_timeout(Some(Duration::from_millis(500))).is_err() {
+        return;
+    }
+    let mut block = [0u8; 4096];
+    let mut reader = socket;
+    for _ in 0..64 {
+        match io::Read::read(&mut reader, &mut block) {
+            Ok(count) if count > 0 => {}
+            _ => return,
+        }
+    }
+}
