@@ -22,7 +22,7 @@ pub struct Cgroup {
     /// The version 1 directories, one per hierarchy.
     pub(crate) legacy: Vec<Legacy>,
     /// Where the directories hang, for removal by name.
-    parents: Vec<(OwnedFd, String)>,
+    pub(crate) parents: Vec<(OwnedFd, String)>,
 }
 
 /// A directory of a version 1 hierarchy.
