@@ -6,6 +6,7 @@ mod image;
 mod isolation;
 mod parity;
 mod resource;
+mod security;
 mod smoke;
 mod tutorial;
 mod volume;

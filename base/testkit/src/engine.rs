@@ -266,6 +266,23 @@ impl Engine {
         run(&mut self.docker_command(arguments), None)
     }
 
+    /// Makes an image of busybox and what `change` does to its unpacked tree.
+    pub fn import_changed_busybox(&self, name: &str, change: impl FnOnce(&Path)) {
+        let tree = self.root.join(format!("tree-{name}"));
+        std::fs::create_dir_all(&tree).expect("make a folder");
+        let tar = crate::image::busybox_tar();
+        run(Command::new("tar").arg("-xpf").arg(tar).arg("-C").arg(&tree), None).ok();
+        change(&tree);
+        let packed = self.root.join(format!("{name}.tar"));
+        run(Command::new("tar").arg("-cf").arg(&packed).arg("-C").arg(&tree).arg("."), None).ok();
+        let target = format!("/images/create?fromSrc=-&repo={name}&tag=latest&changes=CMD%20%5B%22sh%22%5D");
+        let bytes = std::fs::read(&packed).expect("read the image");
+        let headers = [("Content-Type", "application/x-tar")];
+        let answer = crate::http::request(&self.socket_path(), "POST", &target, &headers, &bytes).expect("import");
+        assert_eq!(answer.status, 200, "import of {name}: {}", answer.text());
+        let _ = std::fs::remove_dir_all(tree);
+    }
+
     /// Gives the engine `busybox:latest`.
     pub fn import_busybox(&self) {
         let tar = crate::image::busybox_tar();
