@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use model::{ContainerId, ErrorKind, Kinded};
 
 use crate::wait::WaitRegistry;
-use crate::{ContainerRecord, Health, Refusal, Transition, WaitCondition, WaitResult, Waiter};
+use crate::{ContainerRecord, Health, Refusal, RestartPolicy, Transition, WaitCondition, WaitResult, Waiter};
 
 /// Where records are kept; [`store::Store`] behind a table is one, tests bring another.
 pub trait RecordTable: Send + Sync + std::fmt::Debug {
@@ -22,6 +22,14 @@ pub trait RecordTable: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When it can't be written.
     fn put(&self, id: &str, record: &[u8]) -> Result<(), TableError>;
+    /// Writes one record; a crash may take it, a later durable write of anybody keeps it. For what a restarted engine
+    /// finds out from the shim.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_relaxed(&self, id: &str, record: &[u8]) -> Result<(), TableError> {
+        self.put(id, record)
+    }
     /// Removes one record, durably when it returns.
     ///
     /// # Errors
@@ -164,7 +172,7 @@ impl Container {
         let _writing = locked(&self.writing);
         let mut record = ContainerRecord::clone(&self.record());
         let result = change(&mut record);
-        self.place.put(&record)?;
+        self.place.put(&record, true)?;
         self.publish(record);
         Ok(result)
     }
@@ -198,11 +206,13 @@ impl Container {
             Transition::StartFailed { error, .. } => Some(error.clone()),
             _ => None,
         };
+        let durable = !matches!(step, Transition::Paused | Transition::Resumed | Transition::Started { .. })
+            || self.record().config.restart == RestartPolicy::UnlessStopped;
         {
             let _writing = locked(&self.writing);
             let mut record = ContainerRecord::clone(&self.record());
             record.lifecycle.apply(self.id.as_str(), &record.name.clone(), step)?;
-            let kept = self.place.put(&record);
+            let kept = self.place.put(&record, durable);
             // What the kernel has done is true even when the disk is full.
             self.publish(record);
             kept?;
@@ -220,6 +230,15 @@ impl Container {
         self.waiters.register(condition, &record.lifecycle.state, record.lifecycle.exit_code)
     }
 
+    /// A descriptor that becomes readable at its next end; at once when it does not run.
+    ///
+    /// # Errors
+    /// When the machine has no descriptor left.
+    pub fn end_descriptor(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        let _writing = locked(&self.writing);
+        self.waiters.end_descriptor(&self.record().lifecycle.state)
+    }
+
     /// Its health as it is now.
     pub fn health(&self) -> Health {
         locked(&self.health).clone()
@@ -232,13 +251,14 @@ impl Container {
 }
 
 impl Place {
-    fn put(&self, record: &ContainerRecord) -> Result<(), StoreError> {
+    fn put(&self, record: &ContainerRecord, durable: bool) -> Result<(), StoreError> {
         let id = record.id.as_str();
         let bytes = serde_json::to_vec(record)
             .map_err(|cause| StoreError::Table { id: id.to_owned(), cause: Box::new(cause) })?;
         match self {
             Self::Table(table) => {
-                table.put(id, &bytes).map_err(|cause| StoreError::Table { id: id.to_owned(), cause })
+                let kept = if durable { table.put(id, &bytes) } else { table.put_relaxed(id, &bytes) };
+                kept.map_err(|cause| StoreError::Table { id: id.to_owned(), cause })
             }
             Self::File(path) => {
                 write_file(path, &bytes).map_err(|cause| StoreError::File { path: path.clone(), cause })
@@ -390,7 +410,7 @@ impl ContainerStore {
         if let Some(holder) = self.index().names.get(&record.name).filter(|holder| **holder != record.id) {
             return Err(StoreError::NameTaken { name: record.name, holder: holder.to_string() });
         }
-        place.put(&record)?;
+        place.put(&record, true)?;
         let id = record.id.to_string();
         let mut index = self.index_mut();
         index.add(record, place);
@@ -517,5 +537,137 @@ impl Index {
             place,
         };
         self.by_id.insert(id.to_string(), Arc::new(container));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use model::Timestamp;
+
+    #[derive(Debug, Default)]
+    struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+
+    impl RecordTable for Memory {
+        fn load(&self) -> Result<Vec<(String, Vec<u8>)>, TableError> {
+            Ok(locked(&self.0).clone().into_iter().collect())
+        }
+        fn put(&self, id: &str, record: &[u8]) -> Result<(), TableError> {
+            if record.len() > 100_000 {
+                return Err("no space left".into());
+            }
+            locked(&self.0).insert(id.to_owned(), record.to_vec());
+            Ok(())
+        }
+        fn remove(&self, id: &str) -> Result<(), TableError> {
+            locked(&self.0).remove(id);
+            Ok(())
+        }
+    }
+
+    struct Fixture {
+        table: Arc<Memory>,
+        directory: PathBuf,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let directory = std::env::temp_dir().join(format!("wharf-store-{}", model::id::random_hex()));
+            Self { table: Arc::default(), directory }
+        }
+        fn open(&self) -> ContainerStore {
+            ContainerStore::open(Arc::clone(&self.table) as Arc<dyn RecordTable>, self.directory.clone())
+                .unwrap()
+        }
+    }
+
+    impl Drop for Fixture {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    fn record(id: &str, name: &str, auto_remove: bool) -> ContainerRecord {
+        let id = format!("{id:0<64}").parse().unwrap();
+        ContainerRecord::new(id, name.to_owned(), Config { auto_remove, ..Config::default() })
+    }
+
+    #[test]
+    fn containers_are_found_by_id_name_and_prefix() {
+        let fixture = Fixture::new();
+        let store = fixture.open();
+        for (id, name) in [("abc1", "web"), ("abd2", "abd"), ("ff", "db")] {
+            store.insert(record(id, name, false)).unwrap();
+        }
+        let shown = |reference: &str| match store.find(reference) {
+            Ok(container) => container.record().name.clone(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown(&format!("{:0<64}", "abc1")), "web");
+        assert_eq!([shown("web"), shown("/web"), shown("abc"), shown("abd")], ["web", "web", "web", "abd"]);
+        assert_eq!(shown("ab"), "multiple IDs found with provided prefix: ab");
+        assert_eq!([shown("x"), shown("")], ["No such container: x", "No such container: "]);
+    }
+
+    #[test]
+    fn names_are_unique_and_come_back() {
+        let fixture = Fixture::new();
+        let store = fixture.open();
+        let first = record("a", "web", false);
+        let reserved = store.reserve_name(Some("/web"), &first.id).unwrap();
+        let taken = store.reserve_name(Some("web"), &record("b", "", false).id).unwrap_err();
+        assert!(
+            taken
+                .to_string()
+                .starts_with("Conflict. The container name \"/web\" is already in use by container \"a000")
+        );
+        drop(reserved);
+        let container = store.insert(first).unwrap();
+        assert_eq!(
+            store.rename(&container, "web").unwrap_err().to_string(),
+            "Renaming a container with the same name as its current name"
+        );
+        assert!(matches!(store.rename(&container, "a b"), Err(StoreError::BadName { .. })));
+        assert_eq!(store.rename(&container, "/shop").unwrap(), "web");
+        assert_eq!(store.find("shop").unwrap().id(), container.id());
+        assert!(store.find("web").is_err());
+        store.remove(&container).unwrap();
+        store.reserve_name(Some("shop"), &record("c", "", false).id).unwrap();
+        assert!(store.is_empty());
+    }
+
+    #[test]
+    fn records_outlive_the_engine_in_their_own_places() {
+        let fixture = Fixture::new();
+        {
+            let store = fixture.open();
+            store.insert(record("a", "kept", false)).unwrap();
+            let brief = store.insert(record("b", "brief", true)).unwrap();
+            brief.step(Transition::Started { pid: 5, at: Timestamp::now() }).unwrap();
+        }
+        locked(&fixture.table.0).insert("broken".to_owned(), b"{".to_vec());
+        let store = fixture.open();
+        assert_eq!(store.unreadable(), ["broken"]);
+        assert_eq!(store.len(), 2);
+        assert_eq!(store.find("brief").unwrap().record().lifecycle.state.pid(), 5);
+        assert_eq!(locked(&fixture.table.0).len(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_changes_nothing_but_what_the_kernel_did() {
+        let fixture = Fixture::new();
+        let store = fixture.open();
+        let container = store.insert(record("a", "web", false)).unwrap();
+        let huge = container.update(|record| record.platform = "x".repeat(200_000));
+        assert!(matches!(huge, Err(StoreError::Table { .. })));
+        assert_eq!(container.record().platform, "");
+        container.update_volatile(|record| record.platform = "x".repeat(200_000));
+        let waiter = container.wait(WaitCondition::NextExit);
+        assert!(container.step(Transition::Started { pid: 5, at: Timestamp::now() }).is_err());
+        assert_eq!(container.record().lifecycle.state.pid(), 5);
+        container.update_volatile(|record| record.platform.clear());
+        container.step(Transition::Exited { code: 3, oom_killed: false, at: Timestamp::now() }).unwrap();
+        assert_eq!(waiter.wait().exit_code, 3);
     }
 }

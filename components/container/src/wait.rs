@@ -1,7 +1,12 @@
 //! Who waits for a container's end, and how they are told.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::pipe::PipeFlags;
 
 use crate::State;
 
@@ -47,6 +52,8 @@ struct Slot {
 #[derive(Debug, Default)]
 pub struct WaitRegistry {
     waiters: Mutex<Vec<(WaitCondition, Arc<Slot>)>>,
+    // Made readable at the next end; the other end is in the reader's hands.
+    signals: Mutex<Vec<OwnedFd>>,
 }
 
 /// One registered waiter.
@@ -72,8 +79,26 @@ impl WaitRegistry {
         Waiter { slot }
     }
 
+    /// A descriptor that becomes readable at the container's next end; at once when it does not run. For readers that
+    /// wait for descriptors, such as log followers.
+    ///
+    /// # Errors
+    /// When the machine has no descriptor left.
+    pub fn end_descriptor(&self, state: &State) -> io::Result<OwnedFd> {
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        if state.has_process() {
+            let mut signals = locked(&self.signals);
+            // A reader that has gone is forgotten when the next one comes.
+            signals.retain(|signal| !is_abandoned(signal));
+            signals.push(writer);
+        }
+        Ok(reader)
+    }
+
     /// The container ended (and is not going to be restarted by its policy, or is: `next-exit` waiters hear of each end).
     pub fn exited(&self, result: &WaitResult, restarting: bool) {
+        // Closing a pipe's writing end makes the other one readable for ever.
+        locked(&self.signals).clear();
         self.tell(result, |condition| match condition {
             WaitCondition::NextExit => true,
             WaitCondition::NotRunning => !restarting,
@@ -83,6 +108,7 @@ impl WaitRegistry {
 
     /// The container is gone.
     pub fn removed(&self, result: &WaitResult) {
+        locked(&self.signals).clear();
         self.tell(result, |_| true);
     }
 
@@ -97,6 +123,13 @@ impl WaitRegistry {
             Arc::strong_count(slot) > 1
         });
     }
+}
+
+/// Whether nobody holds a pipe's reading end any more.
+fn is_abandoned(writer: &OwnedFd) -> bool {
+    let mut waits = [PollFd::new(writer, PollFlags::empty())];
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut waits, Some(&now)), Ok(1..))
 }
 
 impl Waiter {
@@ -152,6 +185,23 @@ mod tests {
         assert_eq!([told(&not_running), told(&next_exit), told(&removed)], [Some(4), Some(3), None]);
         registry.removed(&result(5));
         assert_eq!(told(&removed), Some(5));
+    }
+
+    #[test]
+    fn descriptors_become_readable_at_the_end() {
+        let registry = WaitRegistry::default();
+        let readable = |descriptor: &OwnedFd| {
+            let mut waits = [PollFd::new(descriptor, PollFlags::IN)];
+            let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+            rustix::event::poll(&mut waits, Some(&now)).unwrap() > 0
+        };
+        assert!(readable(&registry.end_descriptor(&State::Exited).unwrap()));
+        drop(registry.end_descriptor(&RUNNING).unwrap());
+        let descriptor = registry.end_descriptor(&RUNNING).unwrap();
+        assert_eq!(locked(&registry.signals).len(), 1);
+        assert!(!readable(&descriptor));
+        registry.exited(&result(0), true);
+        assert!(readable(&descriptor));
     }
 
     #[test]
