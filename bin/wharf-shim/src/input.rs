@@ -113,6 +113,9 @@ impl Shim {
                 }
             }
         }
+        if process.pid != 0 && process.stdin.is_none() {
+            written = process.stdin_queue.len();
+        }
         process.stdin_queue.drain(..written);
         let left = !process.stdin_queue.is_empty();
         if left

@@ -56,6 +56,7 @@ pub(crate) struct Shim {
     pub(crate) full_reads: u32,
     /// Ended execs no engine has been told of.
     pub(crate) untold: Vec<ExecSnapshot>,
+    children_ended: bool,
     acknowledged: bool,
     pub(crate) quit_by: Option<Instant>,
 }
@@ -96,6 +97,7 @@ impl Shim {
             input_buffer: Vec::new(),
             full_reads: 0,
             untold: Vec::new(),
+            children_ended: false,
             acknowledged: false,
             quit_by: None,
         })
@@ -125,7 +127,9 @@ impl Shim {
                     self.dispatch(*token, *flags);
                 }
             }
-            self.reap();
+            if std::mem::take(&mut self.children_ended) {
+                self.reap();
+            }
             self.end_broken_clients();
             self.deadlines_passed();
         }
@@ -141,8 +145,10 @@ impl Shim {
 
     fn dispatch(&mut self, token: Token, flags: EventFlags) {
         match token {
-            // Children are looked for after each round anyway.
-            Token::Signals => while matches!(self.signals.next(), Ok(Some(_))) {},
+            Token::Signals => {
+                while matches!(self.signals.next(), Ok(Some(_))) {}
+                self.children_ended = true;
+            }
             Token::Listener => self.engine_connects(),
             Token::Engine => self.engine_ready(flags),
             Token::OutOfMemory => self.out_of_memory(),

@@ -46,6 +46,16 @@ pub struct WaitResult {
 struct Slot {
     result: Mutex<Option<WaitResult>>,
     filled: Condvar,
+    // Closed when the result is there, which makes its other end readable.
+    signal: Mutex<Option<OwnedFd>>,
+}
+
+impl Slot {
+    fn fill(&self, told: WaitResult) {
+        *locked(&self.result) = Some(told);
+        self.filled.notify_all();
+        locked(&self.signal).take();
+    }
 }
 
 /// The waiters of one container.
@@ -115,8 +125,7 @@ impl WaitRegistry {
     fn tell(&self, result: &WaitResult, concerned: impl Fn(WaitCondition) -> bool) {
         locked(&self.waiters).retain(|(condition, slot)| {
             if concerned(*condition) {
-                *locked(&slot.result) = Some(result.clone());
-                slot.filled.notify_all();
+                slot.fill(result.clone());
                 return false;
             }
             // The only other reference is the waiter's: without it nobody listens any more.
@@ -142,6 +151,19 @@ impl Waiter {
                 None => result = self.slot.filled.wait(result).unwrap_or_else(PoisonError::into_inner),
             }
         }
+    }
+
+    /// A descriptor that becomes readable when the waiter is told, to wait for it together with a client's socket.
+    ///
+    /// # Errors
+    /// When the machine has no descriptor left.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let result = locked(&self.slot.result);
+        if result.is_none() {
+            *locked(&self.slot.signal) = Some(writer);
+        }
+        Ok(reader)
     }
 
     /// Blocks until told, at most so long (callers look between two waits whether their client is still there).
@@ -196,12 +218,15 @@ mod tests {
             rustix::event::poll(&mut waits, Some(&now)).unwrap() > 0
         };
         assert!(readable(&registry.end_descriptor(&State::Exited).unwrap()));
+        let waiter = registry.register(WaitCondition::NextExit, &RUNNING, 0);
+        let told = waiter.descriptor().unwrap();
+        assert!(!readable(&told));
         drop(registry.end_descriptor(&RUNNING).unwrap());
         let descriptor = registry.end_descriptor(&RUNNING).unwrap();
         assert_eq!(locked(&registry.signals).len(), 1);
         assert!(!readable(&descriptor));
         registry.exited(&result(0), true);
-        assert!(readable(&descriptor));
+        assert!(readable(&descriptor) && readable(&told) && readable(&waiter.descriptor().unwrap()));
     }
 
     #[test]

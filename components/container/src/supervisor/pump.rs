@@ -72,7 +72,7 @@ fn add(shared: &Shared, descriptor: impl AsFd, token: u64) -> Result<(), ShimErr
     epoll::add(&shared.epoll, descriptor, EventData::new_u64(token), EventFlags::IN).map_err(ShimError::Watch)
 }
 
-fn listen(shared: &Shared) {
+fn listen(shared: &Arc<Shared>) {
     let mut events = Vec::with_capacity(BATCH);
     loop {
         events.clear();
@@ -107,7 +107,7 @@ fn collect(shared: &Shared, token: u64) {
     }
 }
 
-fn read(shared: &Shared, link: &Arc<Link>) {
+fn read(shared: &Arc<Shared>, link: &Arc<Link>) {
     loop {
         let frame = {
             let mut reader = link.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -158,24 +158,34 @@ impl Links {
 }
 
 /// The shim has closed the connection (it ended or was killed), or talks nonsense.
-fn disconnected(shared: &Shared, link: &Link, error: &FrameError) {
+fn disconnected(shared: &Arc<Shared>, link: &Arc<Link>, error: &FrameError) {
     let _ = epoll::delete(&shared.epoll, &link.socket);
     shared.links().remove(link);
     if !matches!(error, FrameError::Closed) {
         link.kill_shim();
     }
-    if !link.done.swap(true, Ordering::AcqRel) {
-        let directory = shared.directory(&link.id);
-        let event = match super::recover::read_exit(&directory) {
-            Some(exit) => ShimEvent::Said(Event::Exited(exit)),
-            None => {
-                super::recover::empty(&Remembered { cgroup: link.cgroup() });
-                ShimEvent::Lost(lost_now())
-            }
-        };
-        // Requests still waiting fail after the event is out, so that nobody acts on a container thought alive.
-        (shared.on_event)(&link.id, event);
+    if link.done.swap(true, Ordering::AcqRel) {
+        return link.close();
     }
+    match super::recover::read_exit(&shared.directory(&link.id)) {
+        Some(exit) => {
+            (shared.on_event)(&link.id, ShimEvent::Said(Event::Exited(exit)));
+            link.close();
+        }
+        None => {
+            // Emptying a cgroup can take a while; other shims are listened to meanwhile.
+            let (shared, link) = (Arc::clone(shared), Arc::clone(link));
+            let thread = std::thread::Builder::new().name("lost-shim".to_owned());
+            let _ = thread.spawn(move || lost(&shared, &link));
+        }
+    }
+}
+
+/// The shim was killed. Requests still waiting fail after the event is out, so that nobody acts on a container thought
+/// alive.
+fn lost(shared: &Shared, link: &Link) {
+    super::recover::empty(&Remembered { cgroup: link.cgroup() });
+    (shared.on_event)(&link.id, ShimEvent::Lost(lost_now()));
     link.close();
 }
 

@@ -58,7 +58,12 @@ pub(super) fn all(shared: &Shared) -> Result<Vec<Recovered>, ShimError> {
             continue;
         };
         let directory = entry.path();
-        let Some(remembered) = Remembered::read(&directory) else { continue };
+        let Some(remembered) = Remembered::read(&directory) else {
+            // The last engine ended before it had asked for a container; the shim ends by itself then.
+            let _ = std::fs::remove_file(directory.join(shim_protocol::SOCKET_NAME));
+            let _ = std::fs::remove_dir(&directory);
+            continue;
+        };
         match connect(&directory) {
             Some(socket) => {
                 let link = pump::watch(shared, &id, socket, None)?;
