@@ -2,11 +2,9 @@
 
 use crate::{SysResult, check};
 
-/// The kernel's `struct sched_attr`.
-#[repr(C)]
+/// CPU scheduling of a thread (`sched_setattr(2)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scheduling {
-    size: u32,
     /// Policy number.
     pub policy: u32,
     /// SCHED_FLAG bits.
@@ -23,12 +21,34 @@ pub struct Scheduling {
     pub period: u64,
 }
 
+/// The kernel's `struct sched_attr`.
+#[repr(C)]
+struct Attributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
 impl Scheduling {
     /// Applies to the calling thread.
-    pub fn apply(mut self) -> SysResult<()> {
-        self.size = u32::try_from(size_of::<Self>()).unwrap_or_default();
+    pub fn apply(self) -> SysResult<()> {
+        let attributes = Attributes {
+            size: u32::try_from(size_of::<Attributes>()).unwrap_or_default(),
+            policy: self.policy,
+            flags: self.flags,
+            nice: self.nice,
+            priority: self.priority,
+            runtime: self.runtime,
+            deadline: self.deadline,
+            period: self.period,
+        };
         // SAFETY: the structure has the size it states.
-        check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const self, 0) }).map(drop)
+        check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) }).map(drop)
     }
 }
 

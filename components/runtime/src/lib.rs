@@ -14,13 +14,23 @@
 
 #![forbid(unsafe_code)]
 
+mod birth;
+pub mod cgroup;
+mod child;
 pub mod create;
 pub mod error;
 pub mod exec;
 pub mod gate;
+pub mod hook;
+mod id_map;
 pub mod init;
+mod listener;
+mod plan;
+mod report;
 pub mod request;
+mod root;
 mod step;
+mod stream;
 
 pub use create::{Created, create};
 pub use error::{Error, Result};

@@ -1,0 +1,50 @@
+//! The root file system as a detached mount.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use linux::mount::{Change, Propagation, clone_tree};
+use linux::overlay::Overlay;
+use oci::runtime::Spec;
+use rustix::fs::CWD;
+
+use crate::error::{Error, Result};
+use crate::request::RootTree;
+use crate::step::Step;
+
+/// Makes the root mount. Beside it the path it has on the host, where there is one.
+pub(crate) fn open(tree: RootTree, spec: &Spec, bundle: &Path) -> Result<(OwnedFd, Option<PathBuf>)> {
+    let named = spec.root.as_ref().map(|root| bundle.join(&root.path)).filter(|path| path.is_dir());
+    match tree {
+        RootTree::Spec => {
+            let root = spec.root.as_ref().ok_or_else(|| Error::spec("root filesystem must be specified"))?;
+            let path = bundle.join(&root.path);
+            directory(&path).map(|fd| (fd, Some(path)))
+        }
+        RootTree::Directory(path) => directory(&path).map(|fd| (fd, Some(path))),
+        RootTree::Overlay { lowers, upper, work, volatile } => {
+            overlay(&Overlay { lowers, upper: Some((upper, work)), volatile, attributes: 0 })
+                .map(|fd| (fd, named))
+        }
+        RootTree::OverlayView { lowers } => {
+            overlay(&Overlay { lowers, ..Overlay::default() }).map(|fd| (fd, named))
+        }
+        RootTree::Mount(fd) => Ok((fd, named)),
+    }
+}
+
+fn directory(path: &Path) -> Result<OwnedFd> {
+    let failed = || Error::system(Step::Open, path.display().to_string());
+    let tree = clone_tree(CWD, path, true).map_err(failed())?;
+    let private = Change { propagation: Some(Propagation::Private), recursive: true, ..Change::default() };
+    private.apply(tree.as_fd()).map_err(failed())?;
+    Ok(tree)
+}
+
+fn overlay(overlay: &Overlay) -> Result<OwnedFd> {
+    overlay.mount().map_err(|error| Error::System {
+        step: Step::Root,
+        subject: error.to_string(),
+        errno: linux::Errno::from_io_error(&error).unwrap_or(linux::Errno::INVAL),
+    })
+}
