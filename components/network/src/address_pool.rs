@@ -22,7 +22,7 @@ pub enum AllocateError {
     #[error("Address already in use")]
     Taken,
     /// The wanted address is outside of the subnet.
-    #[error("invalid address: {address}: it does not belong to any of this network's subnets")]
+    #[error("no configured subnet or ip-range contain the IP address {address}")]
     Outside {
         /// The address wanted.
         address: IpAddr,
@@ -64,7 +64,7 @@ impl AddressPool {
         if subnet.address.is_ipv4() && subnet.prefix < 31 {
             taken.insert(number(subnet.last()));
         }
-        taken.extend(record.gateway.iter().copied().map(number));
+        taken.extend([record.gateway, record.bridge_address].into_iter().flatten().map(number));
         taken.extend(record.auxiliary.values().copied().map(number));
         Self { subnet, first: number(range.network()), last: number(range.last()), taken }
     }
@@ -123,6 +123,7 @@ mod tests {
             subnet: subnet.parse().unwrap(),
             range: range.map(|range| range.parse().unwrap()),
             gateway: Some(gateway.parse().unwrap()),
+            bridge_address: None,
             auxiliary: [("router".to_owned(), "10.0.0.3".parse().unwrap())].into(),
         })
     }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
-use model::EndpointId;
+use model::{EndpointId, NetworkId};
 use netlink::Message;
 use netlink::route::{address, link, path};
 
@@ -76,13 +76,12 @@ impl NetworkManager {
     fn reserve_addresses(&self, request: &AttachRequest) -> Result<Attaching, NetworkError> {
         let mut state = self.lock();
         let id = state.find(&request.network)?.record.id.clone();
+        state.refuse_second(&id, request)?;
         let live =
             state.networks.get_mut(&id).ok_or_else(|| NetworkError::NotFound(request.network.clone()))?;
         let mut endpoint = empty_endpoint(live, request);
         if live.record.driver == Driver::Bridge {
-            if live.is_default_bridge() && (request.ipv4.is_some() || request.ipv6.is_some()) {
-                return Err(NetworkError::AddressOnDefaultBridge(live.record.name.clone()));
-            }
+            check_wanted(live, request)?;
             endpoint.interface = format!("eth{}", request.interface_index);
             give_v4(live, request, &mut endpoint)?;
             if let Err(error) = give_v6(live, request, &mut endpoint) {
@@ -147,16 +146,28 @@ impl NetworkManager {
         Ok(addresses.iter().map(port).zip(sockets).map(|(port, socket)| KeptPort { port, socket }).collect())
     }
 
-    /// Whether the kernel can't translate that address's traffic to the container.
-    fn needs_forwarder(&self, endpoint: &Endpoint, address: IpAddr) -> bool {
+    /// Whether the kernel translates that address's traffic to the container. It never does for `::1`: such packets
+    /// cannot leave by another interface.
+    fn translates(&self, endpoint: &Endpoint, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(_) => !self.config.firewall,
-            IpAddr::V6(_) => endpoint.ipv6.is_none() || !self.config.firewall || !self.config.firewall_v6,
+            IpAddr::V4(_) => self.config.firewall,
+            IpAddr::V6(address) => {
+                endpoint.ipv6.is_some()
+                    && self.config.firewall
+                    && self.config.firewall_v6
+                    && address != Ipv6Addr::LOCALHOST
+            }
         }
     }
 
+    /// Whether traffic to that address needs a forwarder, all of it or its part that goes to `::1`.
+    fn needs_forwarder(&self, endpoint: &Endpoint, address: IpAddr) -> bool {
+        let any_v6 = address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && self.config.userland_proxy;
+        any_v6 || !self.translates(endpoint, address)
+    }
+
     fn translations(&self, endpoint: &Endpoint) -> Vec<Translation> {
-        let translated = |port: &&PublishedPort| !self.needs_forwarder(endpoint, port.host_ip);
+        let translated = |port: &&PublishedPort| self.translates(endpoint, port.host_ip);
         let one = |port: &PublishedPort| {
             let target = target_of(endpoint, port.host_ip.is_ipv6())?;
             Some(Translation {
@@ -244,6 +255,48 @@ impl NetworkManager {
     }
 }
 
+impl State {
+    /// A container has at most one endpoint on a network.
+    fn refuse_second(&self, network: &NetworkId, request: &AttachRequest) -> Result<(), NetworkError> {
+        let same = |live: &&LiveEndpoint| {
+            live.endpoint.network == *network && live.endpoint.container == request.container
+        };
+        match self.endpoints.values().find(same) {
+            Some(live) => Err(NetworkError::EndpointExists {
+                name: request.container_name.clone(),
+                network: live.endpoint.network_name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Only people who chose a network's subnets may choose addresses in them.
+fn check_wanted(live: &LiveNetwork, request: &AttachRequest) -> Result<(), NetworkError> {
+    let refused = |reason: String| {
+        let network = live.record.name.clone();
+        Err(NetworkError::EndpointSettings { network, reason })
+    };
+    let wanted = [request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6)];
+    for address in wanted.into_iter().flatten() {
+        if live.is_default_bridge() {
+            return refused(
+                "user specified IP address is supported on user defined networks only".to_owned(),
+            );
+        }
+        if !live.record.chosen_subnets {
+            return refused(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+                    .to_owned(),
+            );
+        }
+        if !live.record.pools.iter().any(|pool| pool.subnet.contains(address)) {
+            return refused(AllocateError::Outside { address }.to_string());
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn give_addresses_back(live: &mut LiveNetwork, endpoint: &Endpoint) {
     if let (Some(pool), Some(address)) = (&mut live.pool_v4, endpoint.ipv4) {
         pool.give_back(address.into());
@@ -301,7 +354,7 @@ fn exhausted(live: &LiveNetwork, ipv6: bool) -> NetworkError {
 fn gateway_of(live: &LiveNetwork, v4: bool) -> Option<IpAddr> {
     let pool = live.record.pools.iter().find(|pool| pool.subnet.address.is_ipv4() == v4)?;
     let other = pool.auxiliary.get(if v4 { "DefaultGatewayIPv4" } else { "DefaultGatewayIPv6" });
-    if live.record.internal { None } else { other.copied().or(pool.gateway) }
+    if live.record.internal { None } else { other.copied().or(pool.bridge_address) }
 }
 
 fn give_v6(

@@ -33,6 +33,8 @@ pub fn ensure(socket: &mut RouteSocket, settings: &BridgeSettings<'_>) -> Result
         set(settings.name, "ipv6", "disable_ipv6", "1");
     }
     set(settings.name, "ipv6", "accept_ra", "0");
+    // Nobody else can have our addresses on our own bridge; asking would keep it silent for its first seconds.
+    set(settings.name, "ipv6", "accept_dad", "0");
     // Published ports are reachable from 127.0.0.1; the firewall drops such addresses coming from containers.
     set(settings.name, "ipv4", "route_localnet", "1");
     let present: Vec<IpAddr> =

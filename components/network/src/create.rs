@@ -1,7 +1,5 @@
 //! User-defined networks: make, remove, prune.
 
-use std::collections::BTreeMap;
-
 use model::filter::FilterError;
 use model::{Filters, NetworkId, Timestamp};
 
@@ -19,7 +17,7 @@ impl NetworkManager {
         check_name(&request.name)?;
         match request.driver.as_str() {
             "" | "bridge" => {}
-            "host" | "null" => return Err(only_one(&request.driver)),
+            "host" | "null" => return Err(NetworkError::OnlyOne(request.driver)),
             other => return Err(NetworkError::UnknownDriver(other.to_owned())),
         }
         if self.lock().networks.values().any(|live| live.record.name == request.name) {
@@ -57,6 +55,11 @@ impl NetworkManager {
         let taken = taken_ranges(&networks, &mut self.host())?;
         let ours: Vec<Subnet> =
             networks.iter().flat_map(|network| &network.pools).map(|pool| pool.subnet).collect();
+        let has_v6 =
+            request.pools.iter().any(|pool| pool.subnet.is_some_and(|subnet| subnet.address.is_ipv6()));
+        if request.ipv6 && !has_v6 {
+            return Err(NetworkError::NoPool { ipv6: true });
+        }
         let mut pools = Vec::new();
         let none = [CreatePool::default()];
         let has_v4 =
@@ -65,7 +68,8 @@ impl NetworkManager {
         for wanted in missing.iter().chain(&request.pools) {
             let subnet = match wanted.subnet {
                 Some(subnet) => check_subnet(subnet, &ours)?,
-                None => free_subnet::choose(&pools_of(&self.config), &taken).ok_or(NetworkError::NoPool)?,
+                None => free_subnet::choose(&pools_of(&self.config), &taken)
+                    .ok_or(NetworkError::NoPool { ipv6: false })?,
             };
             pools.push(pool_record(wanted, subnet)?);
         }
@@ -120,19 +124,8 @@ fn check_name(name: &str) -> Result<(), NetworkError> {
     if matches!(name, "bridge" | "host" | "none" | "default") {
         return Err(NetworkError::PredefinedCreate(name.to_owned()));
     }
-    let mut bytes = name.bytes();
-    let valid = bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if valid {
-        return Ok(());
-    }
-    Err(NetworkError::Invalid(format!(
-        "invalid network name \"{name}\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-    )))
-}
-
-fn only_one(driver: &str) -> NetworkError {
-    NetworkError::Invalid(format!("only one instance of \"{driver}\" network is allowed"))
+    // Docker takes any other text for a name.
+    if name.trim().is_empty() { Err(NetworkError::Invalid(format!("invalid name: {name}"))) } else { Ok(()) }
 }
 
 fn check_subnet(subnet: Subnet, ours: &[Subnet]) -> Result<Subnet, NetworkError> {
@@ -141,48 +134,59 @@ fn check_subnet(subnet: Subnet, ours: &[Subnet]) -> Result<Subnet, NetworkError>
 }
 
 fn pool_record(wanted: &CreatePool, subnet: Subnet) -> Result<PoolRecord, NetworkError> {
-    let outside = |what: &str, value: &dyn std::fmt::Display| {
-        NetworkError::Invalid(format!(
-            "invalid network config:\ninvalid {what} {value}: parent subnet {subnet}"
-        ))
+    check_pool(wanted, subnet)?;
+    let first = match wanted.range {
+        Some(range) if range.network() != subnet.network() => range.at(0),
+        _ => subnet.at(1),
     };
-    if let Some(range) = wanted.range.filter(|range| !subnet.contains(range.network())) {
-        return Err(outside("ip-range", &range));
-    }
-    if let Some(gateway) = wanted.gateway.filter(|gateway| !subnet.contains(*gateway)) {
-        return Err(outside("gateway", &gateway));
-    }
-    if let Some((name, address)) = wanted.auxiliary.iter().find(|(_, address)| !subnet.contains(**address)) {
-        return Err(outside(&format!("auxiliary address {name}"), address));
-    }
-    let first = wanted.range.unwrap_or(subnet);
+    let own = wanted.gateway.unwrap_or(first);
     Ok(PoolRecord {
         subnet,
         range: wanted.range,
-        gateway: Some(
-            wanted.gateway.unwrap_or_else(|| if wanted.range.is_some() { first.at(1) } else { subnet.at(1) }),
-        ),
+        gateway: if wanted.subnet.is_some() { wanted.gateway } else { Some(own) },
+        bridge_address: Some(own),
         auxiliary: wanted.auxiliary.clone(),
     })
 }
 
+fn check_pool(wanted: &CreatePool, subnet: Subnet) -> Result<(), NetworkError> {
+    let invalid = |text: String| Err(NetworkError::Invalid(format!("invalid network config:\n{text}")));
+    if let Some(given) = wanted.subnet.filter(|given| given.address != given.network()) {
+        return invalid(format!("invalid subnet {given}: it should be {subnet}"));
+    }
+    if let Some(range) = wanted.range.filter(|range| !subnet.contains(range.network())) {
+        return invalid(format!("invalid ip-range {range}: parent subnet {subnet} doesn't contain ip-range"));
+    }
+    if let Some(gateway) = wanted.gateway.filter(|gateway| !subnet.contains(*gateway)) {
+        return invalid(format!(
+            "invalid gateway {gateway}: parent subnet {subnet} doesn't contain this address"
+        ));
+    }
+    match wanted.auxiliary.iter().find(|(_, address)| !subnet.contains(**address)) {
+        Some((name, _)) => invalid(format!(
+            "invalid auxiliary address {name}: parent subnet {subnet} doesn't contain this address"
+        )),
+        None => Ok(()),
+    }
+}
+
 fn record_of(request: CreateNetwork, pools: Vec<PoolRecord>) -> Network {
     let id = NetworkId::generate();
-    let mut options: BTreeMap<String, String> = request.options;
-    // Docker does not show the name it makes up; it follows from the id.
-    options.entry(OPTION_NAME.to_owned()).or_insert_with(|| format!("br-{}", id.short()));
+    let interface = request.options.get(OPTION_NAME).cloned().unwrap_or_else(|| format!("br-{}", id.short()));
     Network {
         id,
         name: request.name,
         created: Timestamp::now(),
         driver: Driver::Bridge,
+        interface,
+        chosen_subnets: request.pools.iter().any(|pool| pool.subnet.is_some()),
         predefined: false,
         ipv6: request.ipv6,
         internal: request.internal,
         attachable: request.attachable,
         pools,
         ipam_options: request.ipam_options,
-        options,
+        options: request.options,
         labels: request.labels,
     }
 }

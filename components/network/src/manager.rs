@@ -37,7 +37,7 @@ pub enum NetworkError {
     #[error("network with name {0} already exists")]
     NameTaken(String),
     /// Predefined networks can't be made.
-    #[error("operation is not permitted on predefined {0} network")]
+    #[error("operation is not permitted on predefined {0} network ")]
     PredefinedCreate(String),
     /// Predefined networks can't be removed.
     #[error("{0} is a pre-defined network and cannot be removed")]
@@ -50,11 +50,22 @@ pub enum NetworkError {
         /// The network's id.
         id: NetworkId,
     },
-    /// A container may not choose its address on the default bridge.
-    #[error(
-        "invalid config for network {0}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
-    )]
-    AddressOnDefaultBridge(String),
+    /// A wanted address can't be had.
+    #[error("invalid config for network {network}: invalid endpoint settings:\n{reason}")]
+    EndpointSettings {
+        /// The network's name.
+        network: String,
+        /// Why.
+        reason: String,
+    },
+    /// The container is connected already.
+    #[error("endpoint with name {name} already exists in network {network}")]
+    EndpointExists {
+        /// The container's name.
+        name: String,
+        /// The network's name.
+        network: String,
+    },
     /// The network has no IPv6 and so on.
     #[error(transparent)]
     Address(#[from] AllocateError),
@@ -62,13 +73,20 @@ pub enum NetworkError {
     #[error("{0}")]
     Invalid(String),
     /// The engine has no such driver.
-    #[error("could not find plugin {0} in v1 plugin registry: plugin not found")]
+    #[error("plugin \"{0}\" not found")]
     UnknownDriver(String),
     /// All default pools are in use.
     #[error(
-        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+        "could not find an available, non-overlapping IPv{} address pool among the defaults to assign to the network",
+        if *ipv6 { 6 } else { 4 }
     )]
-    NoPool,
+    NoPool {
+        /// Which family.
+        ipv6: bool,
+    },
+    /// There is one host and one none network.
+    #[error("only one instance of \"{0}\" network is allowed")]
+    OnlyOne(String),
     /// The subnet is in use.
     #[error("Pool overlaps with other one on this address space")]
     Overlap,
@@ -114,12 +132,15 @@ pub enum NetworkError {
 impl Kinded for NetworkError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) | Self::UnknownDriver(_) => ErrorKind::NotFound,
-            Self::Ambiguous { .. } | Self::AddressOnDefaultBridge(_) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NotFound(_) | Self::UnknownDriver(_) | Self::NoPool { .. } => ErrorKind::NotFound,
+            Self::Ambiguous { .. } | Self::EndpointSettings { .. } | Self::Invalid(_) => ErrorKind::Invalid,
             Self::NameTaken(_) => ErrorKind::Conflict,
-            Self::PredefinedCreate(_) | Self::PredefinedRemove(_) | Self::InUse { .. } | Self::Overlap => {
-                ErrorKind::Forbidden
-            }
+            Self::PredefinedCreate(_)
+            | Self::PredefinedRemove(_)
+            | Self::EndpointExists { .. }
+            | Self::OnlyOne(_)
+            | Self::InUse { .. }
+            | Self::Overlap => ErrorKind::Forbidden,
             Self::Address(error) => error.kind(),
             _ => ErrorKind::Internal,
         }
@@ -271,7 +292,11 @@ impl NetworkManager {
     pub fn host_gateway(&self) -> Vec<IpAddr> {
         let state = self.lock();
         let bridge = state.networks.values().find(|live| live.is_default_bridge());
-        bridge.into_iter().flat_map(|live| &live.record.pools).filter_map(|pool| pool.gateway).collect()
+        bridge
+            .into_iter()
+            .flat_map(|live| &live.record.pools)
+            .filter_map(|pool| pool.bridge_address)
+            .collect()
     }
 
     /// What a person should know: foreign rules that may keep containers from the outside.

@@ -99,7 +99,7 @@ pub(crate) fn raise(
 }
 
 fn own_address(pool: &PoolRecord) -> Option<Subnet> {
-    pool.gateway.map(|address| Subnet { address, prefix: pool.subnet.prefix })
+    pool.bridge_address.map(|address| Subnet { address, prefix: pool.subnet.prefix })
 }
 
 fn rules_of(record: &Network, name: &str) -> BridgeRules {
@@ -128,7 +128,7 @@ pub(crate) fn plug_settings(live: &LiveNetwork) -> PlugSettings {
 
 /// The interface of a bridge network.
 pub(crate) fn bridge_name(record: &Network) -> Option<&str> {
-    if record.driver == Driver::Bridge { record.options.get(OPTION_NAME).map(String::as_str) } else { None }
+    if record.driver == Driver::Bridge { Some(&record.interface) } else { None }
 }
 
 /// Largest packet of a network in bytes.
@@ -169,6 +169,8 @@ fn plain(name: &str, driver: Driver) -> Network {
         name: name.to_owned(),
         created: Timestamp::now(),
         driver,
+        interface: String::new(),
+        chosen_subnets: false,
         predefined: true,
         ipv6: false,
         internal: false,
@@ -194,6 +196,7 @@ fn default_bridge(
         record.created = old.created;
     }
     record.ipv6 = config.ipv6;
+    name.clone_into(&mut record.interface);
     record.pools = vec![default_pool_v4(config, name, old, others, host)?];
     if config.ipv6 {
         record.pools.extend(default_pool_v6(config));
@@ -235,6 +238,7 @@ fn default_pool_v4(
         subnet: network,
         range: config.fixed_cidr,
         gateway: Some(own.address),
+        bridge_address: Some(own.address),
         auxiliary: BTreeMap::new(),
     };
     if let Some(gateway) = other_gateway.filter(|gateway| *gateway != own.address) {
@@ -263,7 +267,7 @@ fn chosen_address(
         before.map(|pool| pool.subnet).filter(|subnet| !taken.iter().any(|range| range.overlaps(*subnet)));
     let subnet = match reusable {
         Some(subnet) => subnet,
-        None => free_subnet::choose(&pools_of(config), &taken).ok_or(NetworkError::NoPool)?,
+        None => free_subnet::choose(&pools_of(config), &taken).ok_or(NetworkError::NoPool { ipv6: false })?,
     };
     Ok(Subnet { address: subnet.at(1), prefix: subnet.prefix })
 }
@@ -293,5 +297,11 @@ fn default_pool_v6(config: &Config) -> Option<PoolRecord> {
     let subnet = config.fixed_cidr_v6.or(own)?;
     let network = Subnet { address: subnet.network(), prefix: subnet.prefix };
     let gateway = own.map_or(network.at(1), |own| own.address);
-    Some(PoolRecord { subnet: network, range: None, gateway: Some(gateway), auxiliary: BTreeMap::new() })
+    Some(PoolRecord {
+        subnet: network,
+        range: None,
+        gateway: Some(gateway),
+        bridge_address: Some(gateway),
+        auxiliary: BTreeMap::new(),
+    })
 }

@@ -118,9 +118,12 @@ pub struct PoolRecord {
     /// `IPRange`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Subnet>,
-    /// `Gateway`.
+    /// `Gateway` as shown: absent where a person gave a subnet without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
+    /// The bridge's own address, which is the gateway in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge_address: Option<IpAddr>,
     /// `AuxiliaryAddresses`: name to an address that is never handed out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub auxiliary: BTreeMap<String, IpAddr>,
@@ -160,6 +163,12 @@ pub struct Network {
     pub created: Timestamp,
     /// What makes it work.
     pub driver: Driver,
+    /// Name of its bridge; empty for host and none.
+    #[serde(default)]
+    pub interface: String,
+    /// Whether its subnets were given by a person, so that containers may choose addresses.
+    #[serde(default)]
+    pub chosen_subnets: bool,
     /// Made by the engine, not removable.
     pub predefined: bool,
     /// `EnableIPv6`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::{ContainerId, Filters};
 use netlink::route::{RouteSocket, VethRequest, address, link, path};
-use network::record::Subnet;
+use network::record::{CreatePool, Subnet};
 use network::{
     AttachRequest, Config, CreateNetwork, Endpoint, NetworkManager, Protocol, PublishRequest, Sandbox,
 };
@@ -473,9 +473,14 @@ fn loopback_addresses_of_the_host_are_out_of_containers_reach() {
 fn containers_of_one_network_do_not_see_another() {
     on_a_host(|host| {
         let manager = NetworkManager::open(host.config()).unwrap();
-        let made =
-            manager.create(CreateNetwork { name: "back".to_owned(), ..CreateNetwork::default() }).unwrap();
-        assert_eq!(made.pools[0].subnet.to_string(), "172.18.0.0/16");
+        let subnet = "172.18.0.0/16".parse().ok();
+        let wish = CreateNetwork {
+            name: "back".to_owned(),
+            pools: vec![CreatePool { subnet, ..CreatePool::default() }],
+            ..CreateNetwork::default()
+        };
+        let made = manager.create(wish.clone()).unwrap();
+        assert_eq!(manager.create(wish).unwrap_err().to_string(), "network with name back already exists");
         let front = Container::start(&manager, &[]);
         let wanted = AttachRequest {
             network: "back".to_owned(),
@@ -547,6 +552,140 @@ fn many_sandboxes_are_taken_at_once() {
         let addresses: std::collections::BTreeSet<_> = containers.iter().map(Container::address).collect();
         assert_eq!(addresses.len(), 50);
         manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn creating_networks_is_refused_with_dockers_words() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let pool = |subnet: &str| CreatePool { subnet: subnet.parse().ok(), ..CreatePool::default() };
+        let wish = |name: &str, driver: &str, pools: Vec<CreatePool>| CreateNetwork {
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            pools,
+            ..CreateNetwork::default()
+        };
+        let gateway = CreatePool { gateway: "10.78.0.1".parse().ok(), ..pool("10.77.0.0/24") };
+        let range = CreatePool { range: "10.78.0.0/25".parse().ok(), ..pool("10.77.0.0/24") };
+        for (wish, text) in [
+            (wish("bridge", "", vec![]), "operation is not permitted on predefined bridge network "),
+            (wish("", "", vec![]), "invalid name: "),
+            (wish("x", "foo", vec![]), "plugin \"foo\" not found"),
+            (wish("x", "null", vec![]), "only one instance of \"null\" network is allowed"),
+            (
+                wish("x", "", vec![pool("172.17.9.0/24")]),
+                "Pool overlaps with other one on this address space",
+            ),
+            (
+                wish("x", "", vec![gateway]),
+                "invalid network config:\ninvalid gateway 10.78.0.1: parent subnet 10.77.0.0/24 doesn't contain this \
+                 address",
+            ),
+            (
+                wish("x", "", vec![range]),
+                "invalid network config:\ninvalid ip-range 10.78.0.0/25: parent subnet 10.77.0.0/24 doesn't contain \
+                 ip-range",
+            ),
+            (
+                wish("x", "", vec![pool("10.77.0.5/24")]),
+                "invalid network config:\ninvalid subnet 10.77.0.5/24: it should be 10.77.0.0/24",
+            ),
+            (
+                CreateNetwork { ipv6: true, ..wish("x", "", vec![]) },
+                "could not find an available, non-overlapping IPv6 address pool among the defaults to assign to the \
+                 network",
+            ),
+        ] {
+            assert_eq!(manager.create(wish).unwrap_err().to_string(), text);
+        }
+        let ranged = CreatePool { range: "10.77.0.128/25".parse().ok(), ..pool("10.77.0.0/24") };
+        let made = manager.create(wish("x", "", vec![ranged])).unwrap();
+        assert_eq!(made.pools[0].gateway, None);
+        let sandbox = manager.take_bare_sandbox().unwrap();
+        let wanted = AttachRequest { network: "x".to_owned(), ..request(&[]) };
+        let endpoint = manager.attach(Some(&sandbox), wanted.clone()).unwrap();
+        assert_eq!(endpoint.gateway.unwrap().to_string(), "10.77.0.128");
+        assert_eq!(endpoint.ipv4.unwrap().to_string(), "10.77.0.129");
+        let again = manager.attach(Some(&sandbox), wanted).unwrap_err().to_string();
+        assert_eq!(again, "endpoint with name box already exists in network x");
+        manager.retain(&[]);
+        assert_eq!(manager.prune(&Filters::default(), None, &|_| false).unwrap(), ["x"]);
+        let refused = AttachRequest { ipv4: "172.17.0.9".parse().ok(), ..request(&[]) };
+        assert_eq!(
+            manager.attach(Some(&sandbox), refused).unwrap_err().to_string(),
+            "invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on \
+             user defined networks only"
+        );
+        manager.close();
+    });
+}
+
+/// Addresses documentation reserves, for a machine outside and its route here.
+fn give_ipv6(outside: BorrowedFd<'_>) {
+    let mut here = RouteSocket::open().unwrap();
+    let lan = here.link_by_name("lan").unwrap().unwrap().index;
+    here.execute(&[address::add(lan, "2001:db8:1::1".parse().unwrap(), 64)]).unwrap();
+    inside(outside, || {
+        let mut there = RouteSocket::open().unwrap();
+        let eth0 = there.link_by_name("eth0").unwrap().unwrap().index;
+        there
+            .execute(&[
+                address::add(eth0, "2001:db8:1::2".parse().unwrap(), 64),
+                path::add_default(eth0, "2001:db8:1::1".parse().unwrap()),
+            ])
+            .unwrap();
+    });
+}
+
+#[test]
+fn ipv6_is_translated_by_the_kernel_too() {
+    on_a_host(|host| {
+        let outside = outside_machine();
+        give_ipv6(outside.as_fd());
+        let mut config = host.config();
+        config.ipv6 = true;
+        config.fixed_cidr_v6 = Some("fd00:77::/64".parse().unwrap());
+        let manager = NetworkManager::open(config).unwrap();
+        let server =
+            Container::start(&manager, &[("8080", 80, Protocol::Tcp), ("[::1]:8082", 80, Protocol::Tcp)]);
+        assert_eq!(server.endpoint.ipv6.unwrap().to_string(), "fd00:77::242:ac11:2");
+        assert_eq!(server.endpoint.gateway_v6.unwrap().to_string(), "fd00:77::1");
+        let listener = inside(server.sandbox.namespace(), || TcpListener::bind("[::]:80").unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut client, from)) = listener.accept() {
+                let _ = client.read_exact(&mut [0u8; 4]);
+                let _ = write!(client, "six {}", from.ip());
+            }
+        });
+        let answer = inside(outside.as_fd(), || ask(v4("[2001:db8:1::1]:8080")));
+        assert_eq!(answer.unwrap(), "six 2001:db8:1::2");
+        assert!(inside(outside.as_fd(), || ask(v4("[fd00:77::242:ac11:2]:80"))).is_err());
+        assert!(ask(v4("[2001:db8:1::1]:8080")).unwrap().starts_with("six "));
+        assert!(ask(v4("127.0.0.1:8080")).unwrap().starts_with("six "));
+        assert!(ask(v4("[::1]:8080")).unwrap().starts_with("six "), "loopback");
+        assert!(ask(v4("[::1]:8082")).unwrap().starts_with("six "), "loopback only");
+        manager.retain(&[]);
+        manager.close();
+    });
+}
+
+#[test]
+fn without_a_firewall_forwarders_publish_ports() {
+    on_a_host(|host| {
+        let mut config = host.config();
+        config.firewall = false;
+        let manager = NetworkManager::open(config).unwrap();
+        let server = Container::start(&manager, &[("8080", 80, Protocol::Tcp), ("5353", 53, Protocol::Udp)]);
+        server.serve_tcp("web", 80);
+        server.serve_udp("dns", 53);
+        assert_eq!(ask(v4("127.0.0.1:8080")).unwrap(), "web 172.17.0.1");
+        assert_eq!(ask_udp(v4("127.0.0.1:5353")).unwrap(), "dns");
+        assert!(!nft(&["list", "ruleset"]).contains("wharf"));
+        manager.retain(&[]);
+        eventually("the ports are free", || TcpListener::bind("0.0.0.0:8080").is_ok());
+        eventually("the ports are free", || UdpSocket::bind("0.0.0.0:5353").is_ok());
         manager.close();
     });
 }

@@ -115,6 +115,10 @@ fn loopback_range() -> Subnet {
     Subnet { address: std::net::Ipv4Addr::new(127, 0, 0, 0).into(), prefix: 8 }
 }
 
+fn loopback_v6() -> Subnet {
+    Subnet { address: std::net::Ipv6Addr::LOCALHOST.into(), prefix: 128 }
+}
+
 fn flow_bits(key: Flow, bits: u32) -> [Expression; 3] {
     [
         Expression::Flow { key, to: FIRST },
@@ -176,6 +180,8 @@ fn chains(bridges: &[&BridgeRules]) -> Vec<(String, Option<BaseChain>, Vec<Rule>
     let publish = vec![
         translate(V4, published::ADDRESS_V4, true),
         translate(V4, published::ANY_V4, false),
+        // A packet to ::1 cannot leave by another interface: a forwarder listens there.
+        rule(&[&in_range(loopback_v6(), false)], Expression::Verdict(Verdict::Return)),
         translate(V6, published::ADDRESS_V6, true),
         translate(V6, published::ANY_V6, false),
     ];
