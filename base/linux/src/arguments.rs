@@ -26,12 +26,12 @@ pub struct ZeroByte {
 
 impl Arguments {
     /// A list of strings.
-    pub fn new<S: AsRef<str>>(strings: impl IntoIterator<Item = S>) -> Result<Self, ZeroByte> {
+    pub fn new<S: AsRef<[u8]>>(strings: impl IntoIterator<Item = S>) -> Result<Self, ZeroByte> {
         let strings = strings
             .into_iter()
             .map(|text| {
                 let text = text.as_ref();
-                CString::new(text).map_err(|_| ZeroByte { text: text.to_owned() })
+                CString::new(text).map_err(|_| ZeroByte { text: String::from_utf8_lossy(text).into_owned() })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();

@@ -8,7 +8,8 @@ use support::{Bundle, exec, process};
 #[test]
 fn a_command_runs_and_ends() {
     let bundle = Bundle::new();
-    let (text, exit) = bundle.run(bundle.spec("echo hello; hostname; echo $$; id -u; pwd; echo $HOME; exit 7"));
+    let (text, exit) =
+        bundle.run(bundle.spec("echo hello; hostname; echo $$; id -u; pwd; echo $HOME; exit 7"));
     assert_eq!(text, "hello\nbox\n1\n0\n/\n/root\n");
     assert_eq!(exit, Exit::Code(7));
 }
@@ -27,7 +28,8 @@ fn nothing_runs_before_the_start() {
 fn processes_are_added() {
     let bundle = Bundle::new();
     let created = bundle.sleeper(bundle.spec("sleep 100"));
-    let (text, exit) = exec(&created, process(&["sh", "-c", "hostname; echo $HOME; readlink /proc/1/exe; exit 3"])).unwrap();
+    let (text, exit) =
+        exec(&created, process(&["sh", "-c", "hostname; echo $HOME; readlink /proc/1/exe; exit 3"])).unwrap();
     assert_eq!(text, "box\n/root\n/bin/busybox\n");
     assert_eq!(exit, Exit::Code(3));
     support::end(created);

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use linux::pidfd::{self, Exit};
-use oci::runtime::{
-    Capabilities, Linux, Mount, Namespace, NamespaceType, Process, Root, Spec, User,
-};
+use oci::runtime::{Capabilities, Linux, Mount, Namespace, NamespaceType, Process, Root, Spec, User};
 use runtime::{CgroupPlacement, CreateRequest, Created, ExecRequest, RootTree, Stdio};
 
 /// A directory with a root file system, removed at the end.
@@ -30,12 +28,21 @@ impl Bundle {
         for directory in ["bin", "dev", "etc", "proc", "sys", "tmp", "root", "home/user"] {
             std::fs::create_dir_all(root.join(directory)).unwrap();
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists()).unwrap();
+        let busybox =
+            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists()).unwrap();
         std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
-        for name in ["sh", "ls", "cat", "echo", "id", "sleep", "mount", "stat", "touch", "hostname", "true", "tty", "ps", "kill", "head", "readlink", "test", "mkdir", "ln", "grep", "tr", "env", "pwd", "mv", "rm", "dd", "chmod", "mknod", "printf"] {
+        for name in [
+            "sh", "ls", "cat", "echo", "id", "sleep", "mount", "stat", "touch", "hostname", "true", "tty",
+            "ps", "kill", "head", "readlink", "test", "mkdir", "ln", "grep", "tr", "env", "pwd", "mv", "rm",
+            "dd", "chmod", "mknod", "printf",
+        ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
-        std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n").unwrap();
+        std::fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+        )
+        .unwrap();
         std::fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n").unwrap();
         Self { path, id }
     }
@@ -63,10 +70,19 @@ impl Bundle {
                 ]
                 .map(|kind| Namespace { kind, path: String::new() })
                 .into(),
-                masked_paths: ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware", "/proc/acpi"]
+                masked_paths: [
+                    "/proc/kcore",
+                    "/proc/keys",
+                    "/proc/timer_list",
+                    "/proc/scsi",
+                    "/sys/firmware",
+                    "/proc/acpi",
+                ]
+                .map(str::to_owned)
+                .into(),
+                readonly_paths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
                     .map(str::to_owned)
                     .into(),
-                readonly_paths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).into(),
                 ..Linux::default()
             }),
             ..Spec::default()
@@ -155,7 +171,11 @@ impl Output {
 
     pub fn stdio(&self) -> Stdio {
         let stdin = std::fs::File::open("/dev/null").unwrap().into();
-        Stdio::Descriptors { stdin, stdout: self.writer.try_clone().unwrap(), stderr: self.writer.try_clone().unwrap() }
+        Stdio::Descriptors {
+            stdin,
+            stdout: self.writer.try_clone().unwrap(),
+            stderr: self.writer.try_clone().unwrap(),
+        }
     }
 
     pub fn text(self) -> String {
@@ -178,8 +198,19 @@ pub fn exec(created: &Created, process: Process) -> Result<(String, Exit), Strin
 
 pub fn process(args: &[&str]) -> Process {
     let defaults = [
-        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
-        "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL",
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FSETID",
+        "CAP_FOWNER",
+        "CAP_MKNOD",
+        "CAP_NET_RAW",
+        "CAP_SETGID",
+        "CAP_SETUID",
+        "CAP_SETFCAP",
+        "CAP_SETPCAP",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_SYS_CHROOT",
+        "CAP_KILL",
         "CAP_AUDIT_WRITE",
     ];
     let names: Vec<String> = defaults.map(str::to_owned).into();
@@ -187,7 +218,12 @@ pub fn process(args: &[&str]) -> Process {
         args: args.iter().map(|text| (*text).to_owned()).collect(),
         env: vec!["PATH=/usr/local/bin:/usr/bin:/bin".into(), "TERM=xterm".into()],
         cwd: "/".into(),
-        capabilities: Some(Capabilities { bounding: names.clone(), effective: names.clone(), permitted: names, ..Capabilities::default() }),
+        capabilities: Some(Capabilities {
+            bounding: names.clone(),
+            effective: names.clone(),
+            permitted: names,
+            ..Capabilities::default()
+        }),
         ..Process::default()
     }
 }
@@ -212,7 +248,12 @@ pub fn default_mounts() -> Vec<Mount> {
     vec![
         mount("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("devpts", "devpts", "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "devpts",
+            "devpts",
+            "/dev/pts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"]),
         mount("cgroup", "cgroup", "/sys/fs/cgroup", &["ro", "nosuid", "noexec", "nodev"]),
         mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
