@@ -689,3 +689,69 @@ fn without_a_firewall_forwarders_publish_ports() {
         manager.close();
     });
 }
+
+const REFERENCE: &str = "/work/shared/tools/reference-engine";
+
+#[test]
+fn iptables_still_understands_its_own_table() {
+    if !std::path::Path::new(REFERENCE).exists() {
+        eprintln!("skipped: no iptables-nft in {REFERENCE}");
+        return;
+    }
+    on_a_host(|host| {
+        let iptables = |arguments: &[&str]| {
+            let output = Command::new(REFERENCE).args(["run", "iptables"]).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        iptables(&["-P", "FORWARD", "DROP"]);
+        iptables(&["-A", "FORWARD", "-i", "other0", "-j", "ACCEPT"]);
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let rules = iptables(&["-S", "FORWARD"]);
+        assert!(rules.contains("-A FORWARD -i wharf0"), "{rules}");
+        assert!(rules.contains("-A FORWARD -o wharf0"), "{rules}");
+        iptables(&["-F", "FORWARD"]);
+        eventually("accept rules come back", || iptables(&["-S", "FORWARD"]).contains("-o wharf0"));
+        manager.close();
+        assert_eq!(iptables(&["-S", "FORWARD"]), "-P FORWARD DROP\n");
+    });
+}
+
+/// Processor time of this process in clock ticks (10 ms).
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+#[ignore = "a measurement, run alone: cargo test -p network costs -- --ignored --nocapture"]
+fn costs() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        for (what, publish) in [("plain", &[][..]), ("published", &[("8080", 80, Protocol::Tcp)][..])] {
+            let (start, before) = (Instant::now(), ticks());
+            let (mut taking, mut attaching, mut releasing) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            for _ in 0..300 {
+                let at = Instant::now();
+                let sandbox = manager.take_sandbox().unwrap();
+                taking += at.elapsed();
+                let at = Instant::now();
+                let endpoint = manager.attach(Some(&sandbox), request(publish)).unwrap();
+                attaching += at.elapsed();
+                let at = Instant::now();
+                manager.release(&endpoint);
+                releasing += at.elapsed();
+            }
+            eprintln!(
+                "{what}: {:?} and {} us processor time each; take {:?} attach {:?} release {:?}",
+                start.elapsed() / 300,
+                (ticks() - before) * 10_000 / 300,
+                taking / 300,
+                attaching / 300,
+                releasing / 300
+            );
+        }
+        manager.close();
+    });
+}
