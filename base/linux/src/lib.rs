@@ -38,6 +38,7 @@ pub mod root;
 pub mod scheduling;
 pub mod seccomp;
 pub mod signal;
+pub mod socket_option;
 pub mod spawn;
 pub mod terminal;
 

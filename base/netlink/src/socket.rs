@@ -113,6 +113,8 @@ impl Socket {
             // Without CAP_NET_ADMIN in the first user namespace only the system's limit can be had.
             let _ = sockopt::set_socket_recv_buffer_size(&descriptor, KERNEL_BUFFER);
         }
+        // Kernels before 4.12 refuse without words.
+        let _ = linux::socket_option::explain_netlink_refusals(descriptor.as_fd());
         Ok(Self { descriptor, sequence: 0, send_buffer: Vec::new(), receive_buffer: Vec::new() })
     }
 

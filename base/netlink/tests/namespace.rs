@@ -72,6 +72,9 @@ fn interfaces_addresses_and_routes_are_made_and_found() {
         let error = inside.execute(&[address::add(eth0.index, IpAddr::from([10, 1, 0, 2]), 16)]).unwrap_err();
         assert_eq!(error.errno(), Some(rustix::io::Errno::EXIST));
         assert_eq!(host.link_by_name("nothing").unwrap(), None);
+        let error =
+            inside.execute(&[path::add_default(eth0.index, IpAddr::from([10, 9, 9, 9]))]).unwrap_err();
+        assert!(error.to_string().ends_with(": Nexthop has invalid gateway"), "{error}");
     });
 }
 

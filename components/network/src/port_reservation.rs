@@ -24,7 +24,7 @@ pub enum PortError {
     #[error("all ports are allocated")]
     AllAllocated,
     /// The machine refuses: another program has the port, or the address is none of its own.
-    #[error("Error starting userland proxy: listen {network} {}:{port}: bind: {}", show(*address), describe(*errno))]
+    #[error("Error starting userland proxy: listen {network} {}:{port}: bind: {}", show(*address), linux::errno::text(*errno))]
     Refused {
         /// `tcp4`, `udp6`, ...
         network: &'static str,
@@ -47,19 +47,6 @@ fn show(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
-    }
-}
-
-/// The C library's text for an error number, in Go's spelling.
-fn describe(errno: Errno) -> String {
-    match errno {
-        Errno::ADDRINUSE => "address already in use".to_owned(),
-        Errno::ADDRNOTAVAIL => "cannot assign requested address".to_owned(),
-        Errno::ACCESS => "permission denied".to_owned(),
-        other => {
-            let text = std::io::Error::from(other).to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-        }
     }
 }
 

@@ -9,10 +9,11 @@ pub(crate) mod published;
 pub(crate) mod ruleset;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::EndpointId;
-use netlink::conntrack::ConntrackSocket;
+use netlink::conntrack::{ConntrackSocket, FlowFound};
 use netlink::nft::{Family, NftSocket, Transaction};
 
 use self::published::Translation;
@@ -197,26 +198,33 @@ impl Firewall {
     }
 }
 
-/// UDP flows outlive a change of translation (P: a client that goes on sending would never reach the new container).
+/// UDP flows outlive a change of translation: a client that goes on sending would never reach the new container, or for
+/// ever the old one. Flows to the same port of other machines are left alone.
 fn forget_flows(list: &[Translation]) {
     for ipv6 in [false, true] {
-        let ports: Vec<(u16, std::net::SocketAddr)> = list
+        let concerned: Vec<&Translation> = list
             .iter()
             .filter(|translation| {
                 translation.protocol == Protocol::Udp && translation.target.is_ipv6() == ipv6
             })
-            .map(|translation| (translation.port, translation.target))
             .collect();
-        if ports.is_empty() {
+        if concerned.is_empty() {
             continue;
         }
+        let stale = |flow: &FlowFound| {
+            flow.protocol == Protocol::Udp.number()
+                && concerned.iter().any(|translation| translation.port == flow.destination_port)
+                && (concerned.iter().any(|translation| translation.target.ip() == flow.answered_by)
+                    || is_own_address(flow.destination))
+        };
         if let Ok(mut conntrack) = ConntrackSocket::open() {
-            let stale = |flow: &netlink::conntrack::FlowFound| {
-                flow.protocol == Protocol::Udp.number()
-                    && ports.iter().any(|(port, _)| *port == flow.destination_port)
-            };
             // Without conntrack in the kernel there are no flows.
             let _ = conntrack.delete_where(ipv6, stale);
         }
     }
+}
+
+/// Only the machine's own addresses can be bound.
+fn is_own_address(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
 }
