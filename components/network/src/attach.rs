@@ -2,6 +2,7 @@
 //!
 //! Each phase can be undone by [`Attaching::abandon`], which is what a failed one leads to.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -102,7 +103,7 @@ impl NetworkManager {
             .and_then(|live| live.record.options.get(OPTION_BINDING))
             .and_then(|text| text.parse().ok())
             .unwrap_or(self.config.default_binding);
-        for wanted in &request.publish {
+        for wanted in in_docker_order(&request.publish) {
             let addresses = self.host_addresses(wanted, binding, attaching.endpoint.ipv6.is_some());
             let kept = self.reserve_port(&mut state, &attaching.endpoint, wanted, &addresses);
             attaching.ports.extend(kept.map_err(|source| NetworkError::Publish {
@@ -111,6 +112,7 @@ impl NetworkManager {
                 source,
             })?);
         }
+        attaching.ports.sort_by_key(|kept| (kept.port.container_port, kept.port.protocol));
         attaching.endpoint.ports = attaching.ports.iter().map(|kept| kept.port.clone()).collect();
         Ok(())
     }
@@ -253,6 +255,15 @@ impl NetworkManager {
             .flatten();
         KeptPort { port: port.clone(), socket }
     }
+}
+
+/// Chosen host ports first, so that an ephemeral one does not take them; higher container ports first, as Docker
+/// gives them out.
+fn in_docker_order(publish: &[PublishRequest]) -> Vec<&PublishRequest> {
+    let mut ordered: Vec<&PublishRequest> = publish.iter().collect();
+    ordered
+        .sort_by_key(|wanted| (wanted.host_ports.is_none(), Reverse(wanted.container_port), wanted.protocol));
+    ordered
 }
 
 impl State {

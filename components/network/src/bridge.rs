@@ -7,6 +7,9 @@ use netlink::route::{Link, RouteSocket, address, link};
 
 use crate::record::Subnet;
 
+/// The remark that tells our bridges from those people made and named with `--bridge`.
+const MADE_BY_US: &str = "made by wharf";
+
 /// What a bridge has to be like.
 #[derive(Debug, Clone)]
 pub struct BridgeSettings<'a> {
@@ -60,7 +63,10 @@ fn make(socket: &mut RouteSocket, settings: &BridgeSettings<'_>) -> Result<Link,
     if let Some(random) = hardware.get_mut(2..) {
         model::id::fill_random(random);
     }
-    socket.execute(&[link::add_bridge(settings.name, settings.mtu, Some(hardware))])?;
+    socket.execute(&[
+        link::add_bridge(settings.name, settings.mtu, Some(hardware)),
+        link::set_alias(settings.name, MADE_BY_US),
+    ])?;
     socket.link_by_name(settings.name)?.ok_or_else(|| netlink::Error::Refused {
         index: 0,
         text: String::new(),
@@ -82,16 +88,15 @@ pub fn write_switch(path: &str, value: &str) -> bool {
     std::fs::write(path, value).is_ok()
 }
 
-/// Deletes the bridge unless interfaces that are not ours are plugged into it.
+/// Deletes a bridge that we made.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove_unless_foreign(socket: &mut RouteSocket, name: &str) -> Result<(), netlink::Error> {
-    let Some(found) = socket.link_by_name(name)? else { return Ok(()) };
-    let links = socket.links()?;
-    let foreign = |port: &&Link| port.master == Some(found.index) && port.kind.as_deref() != Some("veth");
-    if found.kind.as_deref() == Some("bridge") && !links.iter().any(|port| foreign(&port)) {
-        socket.execute(&[link::delete(found.index)])?;
+pub fn remove_if_ours(socket: &mut RouteSocket, name: &str) -> Result<(), netlink::Error> {
+    match socket.link_by_name(name)? {
+        Some(found) if found.alias.as_deref() == Some(MADE_BY_US) => {
+            socket.execute(&[link::delete(found.index)])
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

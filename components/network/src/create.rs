@@ -46,7 +46,7 @@ impl NetworkManager {
             self.firewall.forget_bridge(name);
             // What stays is put right by the next change of rules.
             let _ = self.firewall.apply();
-            let _ = crate::bridge::remove_unless_foreign(&mut self.host(), name);
+            let _ = crate::bridge::remove_if_ours(&mut self.host(), name);
         }
     }
 

@@ -316,8 +316,8 @@ impl NetworkManager {
         self.firewall.remove();
         for live in state.networks.values().filter(|live| live.bridge != 0) {
             if let Some(name) = crate::open::bridge_name(&live.record) {
-                // A bridge that somebody else made before us stays: it has other ports or is named by `--bridge`.
-                let _ = crate::bridge::remove_unless_foreign(&mut self.host(), name);
+                // What can't be removed now is found and used by the next start.
+                let _ = crate::bridge::remove_if_ours(&mut self.host(), name);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
     let mut host = RouteSocket::open().map_err(kernel("open a route socket"))?;
     let records = load_records(&config, &files, &mut host)?;
     if config.ip_forward {
-        turn_forwarding_on(&config);
+        turn_forwarding_on();
     }
     let table = format!("wharf-{}", config.bridge.as_deref().unwrap_or("none"));
     let firewall = Firewall::open(table, config.firewall).map_err(kernel("open an nf_tables socket"))?;
@@ -71,13 +71,14 @@ impl NetworkManager {
     }
 }
 
-fn turn_forwarding_on(config: &Config) {
+fn turn_forwarding_on() {
     // A machine that forbids it keeps its containers to itself; Docker goes on as well.
     bridge::write_switch("/proc/sys/net/ipv4/ip_forward", "1");
-    if config.ipv6 {
-        bridge::write_switch("/proc/sys/net/ipv6/conf/default/forwarding", "1");
-        bridge::write_switch("/proc/sys/net/ipv6/conf/all/forwarding", "1");
-    }
+}
+
+fn turn_forwarding_v6_on() {
+    bridge::write_switch("/proc/sys/net/ipv6/conf/default/forwarding", "1");
+    bridge::write_switch("/proc/sys/net/ipv6/conf/all/forwarding", "1");
 }
 
 /// Brings a network's bridge up and its rules into the wanted state; the bridge's index.
@@ -87,6 +88,9 @@ pub(crate) fn raise(
     record: &Network,
 ) -> Result<u32, NetworkError> {
     let Some(name) = bridge_name(record) else { return Ok(0) };
+    if record.ipv6 {
+        turn_forwarding_v6_on();
+    }
     let settings = BridgeSettings {
         name,
         addresses: record.pools.iter().filter_map(own_address).collect(),

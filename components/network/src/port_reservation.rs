@@ -115,6 +115,8 @@ impl PortTable {
         range: Option<(u16, u16)>,
         listen: &dyn Fn(IpAddr) -> bool,
     ) -> Result<(u16, Vec<Option<OwnedFd>>), PortError> {
+        // Docker's way to say "any".
+        let range = range.filter(|range| *range != (0, 0));
         let first = addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let mut failure = match range {
             Some((from, to)) if from == to => PortError::Allocated { address: first, port: from },

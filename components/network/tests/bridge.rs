@@ -295,10 +295,31 @@ fn published_ports_are_reached_from_everywhere() {
         let client = Container::start(&manager, &[]);
         server.serve_tcp("web", 80);
         server.serve_udp("dns", 53);
-        let ports = &server.endpoint.ports;
-        assert_eq!(ports[0].host_ip, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        assert_eq!((ports[1].host_ip.to_string().as_str(), ports[1].host_port), ("::", 8080));
-        let random = ports.last().unwrap().host_port;
+        let shown: Vec<String> = server
+            .endpoint
+            .ports
+            .iter()
+            .map(|port| {
+                format!(
+                    "{}:{}->{}/{}",
+                    port.host_ip,
+                    port.host_port,
+                    port.container_port,
+                    port.protocol.name()
+                )
+            })
+            .collect();
+        let random = server.endpoint.ports.last().unwrap().host_port;
+        assert_eq!(
+            shown[..5],
+            [
+                "0.0.0.0:5353->53/udp",
+                ":::5353->53/udp",
+                "0.0.0.0:8080->80/tcp",
+                ":::8080->80/tcp",
+                "127.0.0.1:8081->80/tcp"
+            ]
+        );
         assert!(random >= 32768);
         // From the host: loopback, its LAN address, the bridge's address, IPv6 loopback, the random port.
         for from_host in
@@ -753,5 +774,24 @@ fn costs() {
             );
         }
         manager.close();
+    });
+}
+
+#[test]
+fn a_bridge_made_by_a_person_is_used_and_left() {
+    on_a_host(|host| {
+        let mut routes = RouteSocket::open().unwrap();
+        routes.execute(&[link::add_bridge("mine", 1500, None)]).unwrap();
+        let index = routes.link_by_name("mine").unwrap().unwrap().index;
+        routes.execute(&[address::add(index, Ipv4Addr::new(10, 8, 0, 3).into(), 24)]).unwrap();
+        let mut config = host.config();
+        config.bridge = Some("mine".to_owned());
+        let manager = NetworkManager::open(config).unwrap();
+        let container = Container::start(&manager, &[]);
+        assert_eq!(container.address(), Ipv4Addr::new(10, 8, 0, 1));
+        assert_eq!(container.endpoint.gateway.unwrap().to_string(), "10.8.0.3");
+        manager.retain(&[]);
+        manager.close();
+        assert!(routes.link_by_name("mine").unwrap().is_some());
     });
 }

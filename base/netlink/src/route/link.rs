@@ -15,6 +15,7 @@ const MTU: u16 = 4;
 const PEER: u16 = 5;
 const MASTER: u16 = 10;
 const INFO: u16 = 18;
+const ALIAS: u16 = 20;
 const PER_FAMILY: u16 = 26;
 const NAMESPACE: u16 = 28;
 const INFO_KIND: u16 = 1;
@@ -48,6 +49,8 @@ pub struct Link {
     pub mtu: u32,
     /// Hardware address.
     pub address: Vec<u8>,
+    /// A remark people can give an interface (`ip link set ... alias`).
+    pub alias: Option<String>,
 }
 
 /// A veth pair to be made: one end here and on a bridge, the other in another namespace, both up.
@@ -183,6 +186,13 @@ pub fn rename(index: u32, name: &str) -> Message {
     message
 }
 
+/// Gives an interface a remark.
+pub fn set_alias(name: &str, alias: &str) -> Message {
+    let mut message = Message::new(NEW, 0).fixed(&header(0, 0, 0));
+    message.text(NAME, name).bytes(ALIAS, alias.as_bytes());
+    message
+}
+
 /// Makes an interface a port of a bridge, or of none with 0.
 pub fn set_master(index: u32, master: u32) -> Message {
     let mut message = Message::new(SET, 0).fixed(&header(index, 0, 0));
@@ -225,5 +235,6 @@ pub(super) fn parse(body: &[u8]) -> Option<Link> {
         peer: attributes.u32(PEER),
         mtu: attributes.u32(MTU).unwrap_or(0),
         address: attributes.get(ADDRESS).unwrap_or_default().to_vec(),
+        alias: attributes.text(ALIAS).map(str::to_owned),
     })
 }
