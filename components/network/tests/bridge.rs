@@ -1,7 +1,7 @@
 //! The default bridge with the real kernel: a "host" of its own, containers on it, and a machine outside.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -794,4 +794,36 @@ fn a_bridge_made_by_a_person_is_used_and_left() {
         manager.close();
         assert!(routes.link_by_name("mine").unwrap().is_some());
     });
+}
+
+/// Beside whatever else this machine runs (another engine with a forward-drop policy, say): out, in, and nothing left.
+#[test]
+#[ignore = "uses the machine's own namespace"]
+fn on_the_machine_itself() {
+    let root = std::env::temp_dir().join(format!("wharf-network-machine-{}", std::process::id()));
+    let before = nft(&["list", "ruleset"]);
+    let mut config = Config::new(root.join("data"), root.join("run"));
+    config.bridge = Some("wharfnt0".to_owned());
+    config.bip = Some((Ipv4Addr::new(10, 231, 0, 1), 24));
+    let manager = NetworkManager::open(config).unwrap();
+    let server = Container::start(&manager, &[("48080", 80, Protocol::Tcp)]);
+    server.serve_tcp("web", 80);
+    assert_eq!(ask(v4("127.0.0.1:48080")).unwrap(), "web 10.231.0.1");
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap();
+    let resolver =
+        resolver.lines().find_map(|line| line.strip_prefix("nameserver ")).unwrap().trim().to_owned();
+    let answer = inside(server.sandbox.namespace(), || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.set_read_timeout(Some(WAIT)).unwrap();
+        let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x09localhost\0\0\x01\0\x01";
+        socket.send_to(query, format!("{resolver}:53")).unwrap();
+        socket.recv_from(&mut [0u8; 512]).map(|(length, _)| length)
+    });
+    eprintln!("{:?} {}", manager.warnings(), nft(&["list", "chain", "ip", "filter", "FORWARD"]));
+    manager.retain(&[]);
+    manager.close();
+    std::fs::remove_dir_all(&root).unwrap();
+    assert!(answer.unwrap() > 12);
+    let after = nft(&["list", "ruleset"]);
+    assert!(!after.contains("wharfnt0"), "{before}\n{after}");
 }
