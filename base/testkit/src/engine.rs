@@ -278,7 +278,8 @@ impl Engine {
         let target = format!("/images/create?fromSrc=-&repo={name}&tag=latest&changes=CMD%20%5B%22sh%22%5D");
         let bytes = std::fs::read(&packed).expect("read the image");
         let headers = [("Content-Type", "application/x-tar")];
-        let answer = crate::http::request(&self.socket_path(), "POST", &target, &headers, &bytes).expect("import");
+        let answer =
+            crate::http::request(&self.socket_path(), "POST", &target, &headers, &bytes).expect("import");
         assert_eq!(answer.status, 200, "import of {name}: {}", answer.text());
         let _ = std::fs::remove_dir_all(tree);
     }

@@ -427,7 +427,24 @@ fn squeeze(line: &str) -> String {
     out
 }
 
-/// A readable account of where two recordings differ; empty when they are equal.
+/// A step with what was seen after it.
+fn exchanges(block: &Block) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in &block.steps {
+        if line.starts_with("$ ")
+            || line.starts_with("> ")
+            || line.starts_with("@ ")
+            || line.starts_with("~ ")
+        {
+            found.push((line, Vec::new()));
+        } else if let Some((_, answer)) = found.last_mut() {
+            answer.push(line);
+        }
+    }
+    found
+}
+
+/// A readable account of where two recordings differ, step by step; empty when they are equal.
 pub fn differences(golden: &[Block], seen: &[Block]) -> String {
     let mut report = String::new();
     for block in seen {
@@ -435,22 +452,23 @@ pub fn differences(golden: &[Block], seen: &[Block]) -> String {
             report.push_str(&format!("== {}\n  (not recorded: run `cargo xtask golden`)\n", block.title));
             continue;
         };
-        if wanted.steps == block.steps {
+        let (left, right) = (exchanges(wanted), exchanges(block));
+        let different: Vec<_> = left.iter().zip(&right).filter(|(left, right)| left != right).collect();
+        if left.len() == right.len() && different.is_empty() {
             continue;
         }
         report.push_str(&format!("== {}\n", block.title));
-        let longest = wanted.steps.len().max(block.steps.len());
-        let first = (0..longest).find(|&at| wanted.steps.get(at) != block.steps.get(at)).unwrap_or(0);
-        let step = block.steps.iter().take(first + 1).rfind(|line| line.starts_with(['$', '>', '@']));
-        report.push_str(&format!("  at: {}\n", step.map_or("", String::as_str)));
-        for at in first..longest.min(first + 12) {
-            let (left, right) = (wanted.steps.get(at), block.steps.get(at));
-            if left == right {
-                report.push_str(&format!("    {}\n", left.map_or("", String::as_str)));
-            } else {
-                report.push_str(&format!("  - {}\n", left.map_or("(nothing)", String::as_str)));
-                report.push_str(&format!("  + {}\n", right.map_or("(nothing)", String::as_str)));
-            }
+        if left.len() != right.len() {
+            report.push_str("  (recorded with other steps: run `cargo xtask golden`)\n");
+        }
+        for ((_, wanted), (step, seen)) in different {
+            report.push_str(&format!("  {step}\n"));
+            report.extend(
+                wanted.iter().filter(|line| !seen.contains(line)).map(|line| format!("    - {line}\n")),
+            );
+            report.extend(
+                seen.iter().filter(|line| !wanted.contains(line)).map(|line| format!("    + {line}\n")),
+            );
         }
     }
     report
