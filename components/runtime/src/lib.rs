@@ -17,9 +17,11 @@
 mod birth;
 pub mod cgroup;
 mod child;
+pub mod container;
 pub mod create;
 pub mod error;
 pub mod exec;
+pub mod features;
 pub mod gate;
 pub mod hook;
 mod id_map;
@@ -30,7 +32,9 @@ mod report;
 pub mod request;
 mod root;
 mod step;
+pub mod store;
 mod stream;
+pub mod template;
 
 pub use create::{Created, create};
 pub use error::{Error, Result};
