@@ -18,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 pub mod address_pool;
+mod addressing;
+mod adopt;
 mod attach;
 mod bridge;
 pub mod config;
@@ -34,6 +36,7 @@ mod open;
 mod persistence;
 pub mod port;
 pub mod port_reservation;
+mod publish;
 pub mod record;
 mod release;
 pub mod sandbox;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use model::ContainerId;
 
-use crate::attach::give_addresses_back;
+use crate::addressing::give_addresses_back;
 use crate::manager::LiveEndpoint;
 use crate::{Endpoint, NetworkManager};
 

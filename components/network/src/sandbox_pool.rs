@@ -94,9 +94,17 @@ impl SandboxPool {
         state.waiting -= 1;
         // Whoever else waits deserves an attempt of their own after a failed one.
         state.paused &= state.waiting == 0;
+        let urgent = state.ready.is_empty();
         drop(state);
-        self.shared.work.notify_one();
+        if urgent {
+            self.refill();
+        }
         result
+    }
+
+    /// Has the maker fill up what was taken.
+    pub(crate) fn refill(&self) {
+        self.shared.work.notify_one();
     }
 
     /// A sandbox made to order: bare, or plugged in as wished.

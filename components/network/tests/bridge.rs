@@ -456,11 +456,12 @@ fn a_killed_engine_leaves_ports_working_and_its_successor_takes_over() {
         drop(manager);
         assert!(ask(v4("127.0.0.1:8080")).unwrap().starts_with("kept"));
         let next = NetworkManager::open(host.config()).unwrap();
-        next.retain(&[kept.endpoint.container.clone()]);
+        next.retain(std::slice::from_ref(&kept.endpoint.container));
         assert!(ask(v4("127.0.0.1:8080")).unwrap().starts_with("kept"));
         assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).is_err());
         assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8081)).is_ok());
-        assert_eq!(next.endpoints_of_container(&kept.endpoint.container), [kept.endpoint.clone()]);
+        let adopted = next.endpoints_of_container(&kept.endpoint.container);
+        assert_eq!(adopted, std::slice::from_ref(&kept.endpoint));
         let fresh = Container::start(&next, &[]);
         assert_eq!(fresh.address(), lost.address());
         next.retain(&[]);
@@ -749,6 +750,21 @@ fn ticks() -> u64 {
 #[ignore = "a measurement, run alone: cargo test -p network costs -- --ignored --nocapture"]
 fn costs() {
     on_a_host(|host| {
+        for _ in 0..3 {
+            let at = Instant::now();
+            let manager = NetworkManager::open(host.config()).unwrap();
+            let opening = at.elapsed();
+            let kept = Container::start(&manager, &[("8079", 80, Protocol::Tcp)]);
+            manager.close();
+            let at = Instant::now();
+            let again = NetworkManager::open(host.config()).unwrap();
+            let reopening = at.elapsed();
+            again.release(&kept.endpoint);
+            again.retain(&[]);
+            let at = Instant::now();
+            again.close();
+            eprintln!("open {opening:?} open again {reopening:?} close {:?} each", at.elapsed());
+        }
         let manager = NetworkManager::open(host.config()).unwrap();
         for (what, publish) in [("plain", &[][..]), ("published", &[("8080", 80, Protocol::Tcp)][..])] {
             let (start, before) = (Instant::now(), ticks());
@@ -826,4 +842,48 @@ fn on_the_machine_itself() {
     assert!(answer.unwrap() > 12);
     let after = nft(&["list", "ruleset"]);
     assert!(!after.contains("wharfnt0"), "{before}\n{after}");
+}
+
+#[test]
+fn a_running_container_is_connected_and_disconnected() {
+    on_a_host(|host| {
+        let manager = NetworkManager::open(host.config()).unwrap();
+        let container = Container::start(&manager, &[]);
+        manager.create(CreateNetwork { name: "back".to_owned(), ..CreateNetwork::default() }).unwrap();
+        let namespace = container.sandbox.duplicate_namespace().unwrap();
+        let running = Sandbox::adopt(namespace).unwrap();
+        let wanted = AttachRequest {
+            network: "back".to_owned(),
+            container: container.endpoint.container.clone(),
+            interface_index: 1,
+            ..request(&[])
+        };
+        let second = manager.attach(Some(&running), wanted).unwrap();
+        assert_eq!(
+            (second.interface.as_str(), second.ipv4.unwrap().to_string().as_str()),
+            ("eth1", "172.18.0.2")
+        );
+        let listener = TcpListener::bind("172.18.0.1:700").unwrap();
+        inside(container.sandbox.namespace(), || {
+            assert!(TcpStream::connect_timeout(&v4("172.18.0.1:700"), WAIT).is_ok());
+        });
+        drop(listener);
+        let interfaces = |sandbox: &Sandbox| {
+            inside(sandbox.namespace(), || RouteSocket::open().unwrap().links().unwrap().len())
+        };
+        assert_eq!(interfaces(&container.sandbox), 3);
+        assert_eq!(manager.endpoints_of_container(&container.endpoint.container).len(), 2);
+        manager.disconnect(&second);
+        assert_eq!(interfaces(&container.sandbox), 2);
+        manager.rename_container(&container.endpoint.container, "other");
+        let released = manager.release_container(&container.endpoint.container);
+        assert_eq!(released.len(), 1);
+        assert_eq!(released[0].container_name, "other");
+        let host_only = AttachRequest { network: "host".to_owned(), ..request(&[("80", 80, Protocol::Tcp)]) };
+        let endpoint = manager.attach(None, host_only).unwrap();
+        assert_eq!((endpoint.ipv4, endpoint.ports.len()), (None, 0));
+        manager.release(&endpoint);
+        manager.remove("back").unwrap();
+        manager.close();
+    });
 }
