@@ -251,7 +251,7 @@ pub struct StreamWriter<'e> {
     progress: &'e mut Progress,
 }
 
-impl StreamWriter<'_> {
+impl<'e> StreamWriter<'e> {
     /// Ends the answer; without it the connection is closed, so that the client sees the answer is cut.
     ///
     /// # Errors
@@ -266,7 +266,7 @@ impl StreamWriter<'_> {
     }
 
     /// The client's socket, for those that write many bytes by themselves.
-    pub fn socket(&self) -> &UnixStream {
+    pub fn socket(&self) -> &'e UnixStream {
         self.socket
     }
 }
