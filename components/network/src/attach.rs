@@ -8,7 +8,6 @@ use netlink::route::{address, link, path};
 
 use crate::addressing::{check_wanted, give_addresses_back, give_v4, give_v6};
 use crate::manager::{LiveEndpoint, LiveNetwork, State, kernel};
-use crate::open::plug_settings;
 use crate::publish::{KeptPort, live_endpoint};
 use crate::record::Driver;
 use crate::sandbox::{PlugSettings, turn_ipv6_off_in};
@@ -79,14 +78,16 @@ impl NetworkManager {
                 return Err(error);
             }
         }
-        let mut plug = plug_settings(live);
+        let mut plug = live.plug.clone();
         plug.ipv6 = endpoint.ipv6.is_some();
         Ok(Attaching { endpoint, plug, ports: Vec::new() })
     }
 
     fn connect(&self, attaching: &mut Attaching, sandbox: &Sandbox) -> Result<(), NetworkError> {
         let interface = attaching.endpoint.interface.clone();
-        let plug = match sandbox.take_ready(attaching.plug.bridge, &interface) {
+        let ready = sandbox.take_ready(attaching.plug.bridge, &interface);
+        let was_ready = ready.is_some();
+        let plug = match ready {
             Some(plug) => plug,
             None => {
                 let plug = sandbox.plug_in(&mut self.host(), &attaching.plug, &interface)?;
@@ -97,7 +98,10 @@ impl NetworkManager {
             }
         };
         attaching.endpoint.host_interface = plug.host_interface;
-        let changes = interface_changes(&attaching.endpoint, plug.index);
+        let mut changes = interface_changes(&attaching.endpoint, plug.index);
+        if !was_ready {
+            changes.insert(0, link::up(plug.index));
+        }
         sandbox.routes().execute(&changes).map_err(kernel("give the container's interface its addresses"))
     }
 
@@ -165,7 +169,6 @@ fn empty_endpoint(live: &LiveNetwork, request: &AttachRequest) -> Endpoint {
 fn interface_changes(endpoint: &Endpoint, index: u32) -> Vec<Message> {
     let mut changes = Vec::with_capacity(6);
     changes.extend(endpoint.mac.map(|mac| link::set_address(index, mac.0)));
-    changes.push(link::up(index));
     changes.extend(endpoint.ipv4.map(|own| address::add(index, own.into(), endpoint.ipv4_prefix)));
     changes.extend(endpoint.ipv6.map(|own| address::add(index, own.into(), endpoint.ipv6_prefix)));
     // Only the first interface leads outside; the addresses of others reach their own subnets.

@@ -12,10 +12,11 @@ use crate::address_pool::{AddressPool, AllocateError};
 use crate::firewall::Firewall;
 use crate::firewall::monitor::Monitor;
 use crate::forwarder::Forwarder;
+use crate::open::plug_settings;
 use crate::persistence::{FileError, Files};
 use crate::port_reservation::{PortError, PortTable};
 use crate::record::Driver;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{PlugSettings, SandboxError};
 use crate::sandbox_pool::SandboxPool;
 use crate::{Config, Endpoint, Network, Sandbox};
 
@@ -157,8 +158,8 @@ pub(crate) struct LiveNetwork {
     pub record: Network,
     pub pool_v4: Option<AddressPool>,
     pub pool_v6: Option<AddressPool>,
-    /// Index of its bridge; 0 for host and none.
-    pub bridge: u32,
+    /// How sandboxes are plugged into its bridge, whose index is 0 for host and none.
+    pub plug: PlugSettings,
 }
 
 impl LiveNetwork {
@@ -166,7 +167,8 @@ impl LiveNetwork {
         let pool = |v4: bool| {
             record.pools.iter().find(|pool| pool.subnet.address.is_ipv4() == v4).map(AddressPool::new)
         };
-        Self { pool_v4: pool(true), pool_v6: pool(false), record, bridge }
+        let plug = plug_settings(&record, bridge);
+        Self { pool_v4: pool(true), pool_v6: pool(false), record, plug }
     }
 
     pub(crate) fn is_default_bridge(&self) -> bool {
@@ -314,7 +316,7 @@ impl NetworkManager {
             return;
         }
         self.firewall.remove();
-        for live in state.networks.values().filter(|live| live.bridge != 0) {
+        for live in state.networks.values().filter(|live| live.plug.bridge != 0) {
             if let Some(name) = crate::open::bridge_name(&live.record) {
                 // What can't be removed now is found and used by the next start.
                 let _ = crate::bridge::remove_if_ours(&mut self.host(), name);

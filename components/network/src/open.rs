@@ -41,7 +41,7 @@ pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
         let index = raise(&mut host, &firewall, &record)?;
         networks.insert(record.id.clone(), LiveNetwork::new(record, index));
     }
-    let plug = networks.values().find(|live| live.is_default_bridge()).map(plug_settings);
+    let plug = networks.values().find(|live| live.is_default_bridge()).map(|live| live.plug.clone());
     let pool =
         SandboxPool::start(plug, config.ready_sandboxes).map_err(|source| NetworkError::Thread { source })?;
     let manager = NetworkManager {
@@ -121,12 +121,12 @@ fn is_on(record: &Network, option: &str) -> bool {
 }
 
 /// How sandboxes are plugged into a network's bridge.
-pub(crate) fn plug_settings(live: &LiveNetwork) -> PlugSettings {
+pub(crate) fn plug_settings(record: &Network, bridge: u32) -> PlugSettings {
     PlugSettings {
-        bridge: live.bridge,
-        mtu: mtu_of(&live.record),
-        ipv6: live.record.ipv6,
-        port: PortMode::choose(is_on(&live.record, OPTION_ICC)),
+        bridge,
+        mtu: mtu_of(record),
+        ipv6: record.ipv6,
+        port: PortMode::choose(is_on(record, OPTION_ICC)),
     }
 }
 

@@ -67,7 +67,7 @@ impl Files {
         let failed = |source| FileError { path: path.clone(), source };
         let bytes = serde_json::to_vec_pretty(&NetworksFile { version: VERSION, networks })
             .map_err(|error| failed(error.into()))?;
-        replace(&path, &bytes, true).map_err(failed)?;
+        replace(&path, &bytes).map_err(failed)?;
         std::fs::File::open(&self.durable).and_then(|directory| directory.sync_all()).map_err(failed)
     }
 
@@ -95,7 +95,8 @@ impl Files {
         let path = self.endpoint_path(&endpoint.id);
         let failed = |source| FileError { path: path.clone(), source };
         let bytes = serde_json::to_vec(endpoint).map_err(|error| failed(error.into()))?;
-        replace(&path, &bytes, false).map_err(failed)
+        // Written at once: a kill leaves an empty file at most, which the next start removes.
+        write_private(&path, &bytes).map(drop).map_err(failed)
     }
 
     /// Forgets an endpoint.
@@ -109,15 +110,17 @@ fn make_private_directory(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Readers see the old content or the new, never a part.
-fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+/// After a crash the file has the old content or the new, never a part.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    if durable {
-        file.sync_all()?;
-    }
+    write_private(&temporary, bytes)?.sync_all()?;
     std::fs::rename(&temporary, path)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
