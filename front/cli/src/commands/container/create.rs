@@ -1,0 +1,148 @@
+//! `create`: makes a container without starting it.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use api_client::{ClientError, Query};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::options::{self, Created};
+use crate::command::{Arity, Command};
+use crate::commands::image::pull;
+use crate::failure::{Failure, Outcome, file_failure};
+use crate::matches::Matches;
+use crate::session::Session;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    about: "Create a new container",
+    usage: &["[OPTIONS] IMAGE [COMMAND] [ARG...]"],
+    spellings: &["container create", "create"],
+    flags: &[options::FLAGS],
+    arity: Arity::Min(1),
+    interspersed: false,
+    examples: &["create --name web -p 8080:80 nginx"],
+    run,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    id: String,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+}
+
+fn run(session: &Session, matches: &Matches) -> Outcome {
+    check_pull(matches)?;
+    let created = options::build(session, matches, false)?;
+    let id = create(session, matches, created.body, &created.image)?;
+    println!("{id}");
+    Ok(())
+}
+
+/// Refuses a `--pull` that is none.
+pub fn check_pull(matches: &Matches) -> Outcome {
+    match matches.text("pull") {
+        "always" | "missing" | "never" => Ok(()),
+        other => Err(Failure::Text {
+            text: format!(
+                "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
+            ),
+            code: 125,
+        }),
+    }
+}
+
+/// Sends the document, pulling the image when the policy says so; the container's id.
+pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> Result<String, Failure> {
+    let cid_file = CidFile::reserve(matches.text("cidfile"))?;
+    let policy = matches.text("pull");
+    let platform = platform(session, matches);
+    let quiet = matches.on("quiet");
+    if policy == "always" {
+        pull::pull(session, image, platform, quiet, true)?;
+    }
+    let answer = match send(session, matches, &body, platform) {
+        Err(Failure::Client(error)) if policy == "missing" && is_missing_image(&error, image) => {
+            if !quiet {
+                eprintln!(
+                    "Unable to find image '{}' locally",
+                    crate::commands::image::reference::familiar(image)
+                );
+            }
+            pull::pull(session, image, platform, quiet, true)?;
+            send(session, matches, &body, platform)?
+        }
+        other => other?,
+    };
+    for warning in answer.warnings.unwrap_or_default() {
+        eprintln!("WARNING: {warning}");
+    }
+    cid_file.write(&answer.id)?;
+    Ok(answer.id)
+}
+
+fn platform<'a>(session: &'a Session, matches: &'a Matches) -> &'a str {
+    match matches.text("platform") {
+        "" => session.environment.own("DEFAULT_PLATFORM").unwrap_or_default(),
+        given => given,
+    }
+}
+
+fn is_missing_image(error: &ClientError, image: &str) -> bool {
+    let _ = image;
+    error.is_not_found() && error.to_string().contains("No such image")
+}
+
+fn send(session: &Session, matches: &Matches, body: &Json, platform: &str) -> Result<Answer, Failure> {
+    let query = Query::new().text("name", matches.text("name")).text("platform", platform);
+    Ok(session.client()?.post("/containers/create", &query, body)?)
+}
+
+/// The file that gets the container's id; it must not exist before.
+struct CidFile(Option<(String, std::fs::File)>);
+
+impl CidFile {
+    fn reserve(path: &str) -> Result<Self, Failure> {
+        if path.is_empty() {
+            return Ok(Self(None));
+        }
+        if Path::new(path).exists() {
+            return Err(Failure::text(format!(
+                "container ID file found, make sure the other container isn't running or delete {path}"
+            )));
+        }
+        match std::fs::File::create_new(path) {
+            Ok(file) => Ok(Self(Some((path.to_owned(), file)))),
+            Err(error) => {
+                let Failure::Text { text, code } = file_failure("open", path, &error) else {
+                    return Err(error.into());
+                };
+                Err(Failure::Text { text: format!("failed to create the container ID file: {text}"), code })
+            }
+        }
+    }
+
+    fn write(mut self, id: &str) -> Outcome {
+        if let Some((_, mut file)) = self.0.take() {
+            file.write_all(id.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// A file without an id in it is of no use to anybody.
+impl Drop for CidFile {
+    fn drop(&mut self) {
+        if let Some((path, _)) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What `run` needs besides the id.
+pub fn prepare(session: &Session, matches: &Matches, detached: bool) -> Result<Created, Failure> {
+    options::build(session, matches, detached)
+}

@@ -1,0 +1,64 @@
+//! `export`: a container's file system as a tar archive.
+
+use api_client::Query;
+use api_client::query::path_escape;
+
+use crate::command::Kind::Text;
+use crate::command::{Arity, Command, Flag, flag};
+use crate::failure::{Failure, Outcome, file_failure};
+use crate::matches::Matches;
+use crate::session::Session;
+
+const FLAGS: &[Flag] = &[flag("output", 'o', Text, "", "Write to a file in place of stdout")];
+
+/// The command.
+pub const COMMAND: Command = Command {
+    about: "Export a container's filesystem as a tar archive",
+    usage: &["[OPTIONS] CONTAINER"],
+    spellings: &["container export", "export"],
+    flags: &[FLAGS],
+    arity: Arity::Exact(1),
+    interspersed: true,
+    examples: &["export -o web.tar web"],
+    run,
+};
+
+fn run(session: &Session, matches: &Matches) -> Outcome {
+    let output = matches.text("output");
+    refuse_terminal(output)?;
+    let client = session.client()?;
+    let mut answer =
+        client.stream(&format!("/containers/{}/export", path_escape(matches.arg(0))), &Query::new())?;
+    save(&mut answer.body, output, "failed to export container")
+}
+
+/// Archives do not belong on a terminal.
+pub fn refuse_terminal(output: &str) -> Outcome {
+    if output.is_empty() && terminal::is_terminal(std::io::stdout()) {
+        return Err(Failure::text("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
+    }
+    Ok(())
+}
+
+/// Writes a stream to a file, which appears only when it is whole, or to stdout.
+pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Outcome {
+    if output.is_empty() {
+        std::io::copy(source, &mut std::io::stdout().lock())?;
+        return Ok(());
+    }
+    let target = std::path::Path::new(output);
+    if target.is_dir() {
+        return Err(Failure::text(format!("{complaint}: {output} is a directory")));
+    }
+    let temporary = format!("{output}.tmp-{}", std::process::id());
+    let written = std::fs::File::create_new(&temporary)
+        .and_then(|mut file| std::io::copy(source, &mut file))
+        .and_then(|_| std::fs::rename(&temporary, output));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        let Failure::Text { text, .. } = file_failure("open", output, &error) else {
+            return Failure::Status(1);
+        };
+        Failure::text(format!("{complaint}: {text}"))
+    })
+}

@@ -1,0 +1,31 @@
+//! Commands on containers.
+
+pub mod attach;
+mod bare;
+pub mod commit;
+pub mod cp;
+pub mod create;
+pub mod detach;
+pub mod diff;
+pub mod exec;
+pub mod export;
+pub mod inspect;
+pub mod kill;
+pub mod list;
+pub mod logs;
+pub mod options;
+pub mod pause;
+pub mod port;
+pub mod prune;
+pub mod rename;
+pub mod restart;
+pub mod rm;
+pub mod run;
+pub mod start;
+pub mod stats;
+pub mod stop;
+mod streams;
+pub mod top;
+pub mod unpause;
+pub mod update;
+pub mod wait;

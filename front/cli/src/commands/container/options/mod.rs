@@ -1,0 +1,19 @@
+//! The options of `run` and `create`: flags in, the document of `POST /containers/create` out.
+
+mod body;
+mod check;
+mod device;
+mod environment;
+mod flags;
+mod health;
+mod mount;
+mod network;
+mod port;
+mod security;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Created, build};
+pub use check::restart_policy;
+pub use environment::read_environment;
+pub use flags::FLAGS;

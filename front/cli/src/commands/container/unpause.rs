@@ -1,0 +1,25 @@
+//! `unpause`.
+
+use api_client::Query;
+
+use super::bare::post_each;
+use crate::command::{Arity, Command};
+use crate::failure::Outcome;
+use crate::matches::Matches;
+use crate::session::Session;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    about: "Unpause all processes within one or more containers",
+    usage: &["CONTAINER [CONTAINER...]"],
+    spellings: &["container unpause", "unpause"],
+    flags: &[],
+    arity: Arity::Min(1),
+    interspersed: true,
+    examples: &[],
+    run,
+};
+
+fn run(session: &Session, matches: &Matches) -> Outcome {
+    post_each(session, matches, "unpause", &Query::new())
+}

@@ -1,0 +1,11 @@
+//! The commands, one file per verb: arguments, call, view.
+
+pub mod container;
+pub mod context;
+pub mod each;
+pub mod image;
+pub mod inspect;
+pub mod network;
+pub mod prune;
+pub mod system;
+pub mod volume;

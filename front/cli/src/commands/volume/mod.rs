@@ -1,0 +1,7 @@
+//! Commands on volumes.
+
+pub mod create;
+pub mod inspect;
+pub mod list;
+pub mod prune;
+pub mod rm;
