@@ -1,1 +1,41 @@
-//! Placeholder: see DESIGN.
+//! Images: blobs by digest, records with names, and their ways in and out.
+//!
+//! Purpose: keep exactly the bytes an image is made of, know them by name, and give them back unchanged.
+//! Owns: `<data-root>/images` (blobs and unfinished ingests), the tables of image records and names, Docker's rules
+//! for tagging and removal, the archives of `save` and `load`.
+//! Must not know: unpacked layers (the engine feeds them from [`Images::layer`]), containers (their uses of images
+//! are passed in), registries.
+//!
+//! The id of an image is the digest of its manifest, or of the index it was loaded by. Every byte that comes in is
+//! hashed before it gets its name; a document that could be read as both manifest and index is refused.
+//!
+//! A blob nobody refers to is garbage. Ingests hold a lease, so that garbage collection never takes what is about to
+//! be referred to.
+//!
+//! Reading order: `image` (what others see), `images` (the facade), `content`, `record`, then one file per verb:
+//! `tag`, `remove`, `create`, `import`, `load`, `save`.
+
+#![forbid(unsafe_code)]
+
+pub mod content;
+mod create;
+pub mod error;
+mod find;
+pub mod image;
+mod images;
+mod import;
+mod load;
+mod record;
+pub mod remove;
+mod save;
+mod tag;
+mod verified;
+
+pub use content::{Content, Ingest};
+pub use create::{LayerWriter, NewLayer};
+pub use error::ImageError;
+pub use image::{Image, Layer};
+pub use images::Images;
+pub use import::import_config;
+pub use load::{LoadEvent, Loaded};
+pub use remove::{Removed, Use};

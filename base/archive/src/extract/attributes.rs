@@ -1,0 +1,96 @@
+//! Owners, modes, times and extended attributes of unpacked members, set on descriptors.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use crate::Entry;
+use crate::extract::{ExtractOptions, Owner};
+use crate::overlay::{OPAQUE_XATTR, is_overlay_xattr};
+
+/// Set-id bits: what the client unpacks for its user must not run as anybody else.
+const SET_ID: u32 = 0o6000;
+
+/// Sets everything but times on an open file or directory.
+pub(super) fn set(file: BorrowedFd<'_>, entry: &Entry, options: &ExtractOptions) -> rustix::io::Result<()> {
+    if let Some((uid, gid)) = owner(entry, options) {
+        // Ownership first: changing it clears set-id bits and capabilities.
+        rustix::fs::fchown(file, uid, gid)?;
+    }
+    rustix::fs::fchmod(file, mode(entry, options))?;
+    for (name, value) in &entry.xattrs {
+        set_xattr(file, name, value, options)?;
+    }
+    Ok(())
+}
+
+/// Sets owner and time of a member that cannot be opened (links, devices), and the mode of all but symbolic links.
+pub(super) fn set_unopened(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    entry: &Entry,
+    options: &ExtractOptions,
+    is_link: bool,
+) -> rustix::io::Result<()> {
+    if let Some((uid, gid)) = owner(entry, options) {
+        rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    if !is_link {
+        // The descriptor names exactly what is there now; a link swapped in is seen by its type and not followed.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_symlink() {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            rustix::fs::chmodat(CWD, path, mode(entry, options), AtFlags::empty())?;
+        }
+    }
+    let times = times(entry.seconds, entry.nanoseconds);
+    rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+pub(super) fn times(seconds: i64, nanoseconds: u32) -> Timestamps {
+    let time = Timespec { tv_sec: seconds, tv_nsec: i64::from(nanoseconds) };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// Marks a directory given by an O_PATH descriptor as hiding everything below.
+pub(super) fn set_opaque(directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(directory, c".", flags, Mode::empty())?;
+    rustix::fs::fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty())
+}
+
+fn owner(entry: &Entry, options: &ExtractOptions) -> Option<(Option<Uid>, Option<Gid>)> {
+    let (uid, gid) = match options.owner {
+        Owner::Archive => (entry.uid, entry.gid),
+        Owner::Fixed(uid, gid) => (uid, gid),
+        Owner::Caller => return None,
+    };
+    Some((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+}
+
+fn mode(entry: &Entry, options: &ExtractOptions) -> Mode {
+    let mask = if options.owner == Owner::Caller { 0o7777 & !SET_ID } else { 0o7777 };
+    Mode::from_raw_mode(entry.mode & mask)
+}
+
+/// File systems without extended attributes, and attributes of a security module that is not there, are no error.
+fn set_xattr(
+    file: BorrowedFd<'_>,
+    name: &[u8],
+    value: &[u8],
+    options: &ExtractOptions,
+) -> rustix::io::Result<()> {
+    let for_caller = options.owner != Owner::Caller || name.starts_with(b"user.");
+    if is_overlay_xattr(name) || !for_caller {
+        return Ok(());
+    }
+    let Ok(name) = CString::new(name) else { return Err(Errno::INVAL) };
+    match rustix::fs::fsetxattr(file, &name, value, XattrFlags::empty()) {
+        Err(Errno::OPNOTSUPP) => Ok(()),
+        Err(Errno::PERM) if name.to_bytes().starts_with(b"user.") => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,111 @@
+//! Makes images from layers that were made here: commit, import.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use oci::digest::Algorithm;
+use oci::image::{Descriptor, ImageConfig, Manifest, media};
+use oci::{Digest, Reference};
+
+use crate::content::Ingest;
+use crate::error::Result;
+use crate::images::Lease;
+use crate::{Image, ImageError, Images};
+
+/// A layer that is being written: uncompressed tar, kept exactly as it comes.
+pub struct LayerWriter {
+    ingest: Ingest,
+    lease: Lease,
+}
+
+/// A layer that is in the content store and waits for its image.
+pub struct NewLayer {
+    /// Digest of the tar, which is the blob's too.
+    pub diff_id: Digest,
+    /// Bytes of the tar.
+    pub size: u64,
+    _lease: Lease,
+}
+
+impl LayerWriter {
+    /// Finishes the layer.
+    pub fn finish(self) -> Result<NewLayer> {
+        let (diff_id, size) = self.ingest.finish(None)?;
+        Ok(NewLayer { diff_id, size, _lease: self.lease })
+    }
+}
+
+impl Write for LayerWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ingest.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.ingest.flush()
+    }
+}
+
+impl Images {
+    /// Starts a layer.
+    pub fn layer_writer(&self) -> Result<LayerWriter> {
+        let lease = self.lease();
+        Ok(LayerWriter { ingest: self.content().ingest(Algorithm::Sha256)?, lease })
+    }
+
+    /// Makes an image of a parent's layers and a new one. `config` says everything but the layers, with the history
+    /// entry of the new layer at its end.
+    pub fn create(
+        &self,
+        mut config: ImageConfig,
+        parent: Option<&Image>,
+        layer: Option<NewLayer>,
+        name: Option<&Reference>,
+    ) -> Result<Arc<Image>> {
+        let lease = self.lease();
+        config.rootfs = parent.map(|parent| parent.config.rootfs.clone()).unwrap_or_default();
+        let mut layers: Vec<Descriptor> = parent
+            .map(|parent| parent.layers.iter().map(|layer| layer.blob.clone()).collect())
+            .unwrap_or_default();
+        if let Some(layer) = &layer {
+            config.rootfs.diff_ids.push(layer.diff_id.clone());
+            layers.push(Descriptor::new(media::OCI_LAYER, layer.diff_id.clone(), layer.size));
+        }
+        let target = self.put_manifest(&config, layers)?;
+        let names: Vec<Reference> = name.map(|name| name.clone().or_latest()).into_iter().collect();
+        let image = self.add(target, parent.map(|parent| parent.id.clone()), &names);
+        drop((layer, lease));
+        image
+    }
+
+    /// Writes the documents of an image of this platform.
+    pub(crate) fn put_manifest(&self, config: &ImageConfig, layers: Vec<Descriptor>) -> Result<Descriptor> {
+        let encode_error = |source| ImageError::Document { what: "the new image".to_owned(), source };
+        let config = serde_json::to_vec(config).map_err(encode_error)?;
+        self.put_manifest_of(Descriptor::of(media::OCI_CONFIG, &config), Some(&config), layers)
+    }
+
+    /// Writes a manifest for a configuration, which is written too when its bytes are given.
+    pub(crate) fn put_manifest_of(
+        &self,
+        config: Descriptor,
+        bytes: Option<&[u8]>,
+        layers: Vec<Descriptor>,
+    ) -> Result<Descriptor> {
+        if let Some(bytes) = bytes {
+            self.content().put(bytes)?;
+        }
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(media::OCI_MANIFEST.to_owned()),
+            artifact_type: None,
+            config,
+            layers,
+            subject: None,
+            annotations: std::collections::BTreeMap::new(),
+        };
+        let bytes = serde_json::to_vec(&manifest)
+            .map_err(|source| ImageError::Document { what: "the new manifest".to_owned(), source })?;
+        self.content().put(&bytes)?;
+        Ok(Descriptor::of(media::OCI_MANIFEST, &bytes))
+    }
+}

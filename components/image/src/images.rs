@@ -1,0 +1,228 @@
+//! All images of an engine: the state in memory, its records, leases and garbage collection.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use model::Timestamp;
+use oci::{Digest, Platform, Reference};
+use store::Store;
+
+use crate::content::Content;
+use crate::error::Result;
+use crate::record::{self, IMAGES, NAMES, Record};
+use crate::verified::Verified;
+use crate::{Image, ImageError};
+
+/// The images. Clones are the same.
+#[derive(Clone)]
+pub struct Images {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) content: Content,
+    pub(crate) store: Store,
+    platform: Platform,
+    /// What readers see; replaced when a change is on disk.
+    state: RwLock<State>,
+    /// Held by whoever changes something, so that readers never wait for the disk.
+    writer: Mutex<()>,
+    /// Counted: more than one means somebody is taking in content.
+    lease: Arc<()>,
+}
+
+#[derive(Default, Clone)]
+pub(crate) struct State {
+    pub(crate) images: BTreeMap<Digest, Arc<Image>>,
+    pub(crate) names: BTreeMap<Reference, Digest>,
+    pub(crate) damaged: Vec<(Digest, String)>,
+}
+
+/// While one exists no blob is collected.
+pub(crate) type Lease = Arc<()>;
+
+impl Images {
+    /// Opens `<data-root>/images`, removes unfinished ingests and blobs nobody refers to.
+    pub fn open(root: &Path, store: Store) -> Result<Self> {
+        let content = Content::open(root)?;
+        let platform = Platform::host();
+        let state = read_state(&content, &store, &platform)?;
+        let inner = Inner {
+            content,
+            store,
+            platform,
+            state: RwLock::new(state),
+            writer: Mutex::new(()),
+            lease: Arc::new(()),
+        };
+        let images = Self { inner: Arc::new(inner) };
+        let writer = images.lock();
+        images.collect_garbage(&writer)?;
+        drop(writer);
+        Ok(images)
+    }
+
+    /// All images, the newest first.
+    pub fn list(&self) -> Vec<Arc<Image>> {
+        let mut images: Vec<_> = self.read(|state| state.images.values().cloned().collect());
+        images.sort_by(|a, b| b.config.created.cmp(&a.config.created).then_with(|| a.id.cmp(&b.id)));
+        images
+    }
+
+    /// The image of a full id.
+    pub fn get(&self, id: &Digest) -> Option<Arc<Image>> {
+        self.read(|state| state.images.get(id).cloned())
+    }
+
+    /// Images that were committed from this one.
+    pub fn children(&self, id: &Digest) -> Vec<Digest> {
+        self.read(|state| {
+            let children = state.images.values().filter(|image| image.parent.as_ref() == Some(id));
+            children.map(|image| image.id.clone()).collect()
+        })
+    }
+
+    /// Images whose documents cannot be read, and why; they are kept as they are.
+    pub fn damaged(&self) -> Vec<(Digest, String)> {
+        self.read(|state| state.damaged.clone())
+    }
+
+    /// The blobs.
+    pub fn content(&self) -> &Content {
+        &self.inner.content
+    }
+
+    /// The platform images are chosen for.
+    pub fn platform(&self) -> &Platform {
+        &self.inner.platform
+    }
+
+    /// The uncompressed tar stream of a layer (0 is the lowest); it fails at its end when it does not have the
+    /// layer's diff id. Decompressing and hashing run in a thread of their own.
+    pub fn open_layer(&self, image: &Image, index: usize) -> io::Result<Box<dyn Read + Send>> {
+        let layer = image.layers.get(index).ok_or(io::ErrorKind::NotFound)?;
+        let blob = self.content().open_blob(&layer.blob.digest).map_err(io::Error::other)?;
+        if layer.blob.digest == layer.diff_id {
+            // Not compressed: it was verified when it came in.
+            return Ok(Box::new(io::BufReader::with_capacity(256 << 10, blob)));
+        }
+        let stream = Verified::new(archive::Decoder::new(blob)?, layer.diff_id.clone());
+        Ok(Box::new(archive::pipe::ahead(stream)?))
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.inner.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Must be held from reading the state to changing it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what readers see; the change is on disk already.
+    pub(crate) fn change(&self, _writer: &MutexGuard<'_, ()>, change: impl FnOnce(&mut State)) {
+        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        state.refresh_names();
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        let _writer = self.lock();
+        Arc::clone(&self.inner.lease)
+    }
+
+    /// Adds an image whose blobs are all there, with names that are taken from others. Answers it with its names.
+    pub(crate) fn add(
+        &self,
+        target: oci::image::Descriptor,
+        parent: Option<Digest>,
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        let content = self.content();
+        let now = Timestamp::now();
+        let writer = self.lock();
+        let id = target.digest.clone();
+        let known = self.get(&id);
+        let last_tagged =
+            if names.is_empty() { known.as_ref().and_then(|image| image.last_tagged) } else { Some(now) };
+        let parent = parent.or_else(|| known.and_then(|image| image.parent.clone()));
+        let record = Record { target, parent, last_tagged };
+        let image = record.image(content, &self.inner.platform)?;
+        content.sync()?;
+        let mut transaction = self.inner.store.transaction();
+        transaction.put(&IMAGES, id.as_str(), &record)?;
+        for name in names {
+            transaction.put(&NAMES, &name.canonical(), &id)?;
+        }
+        transaction.commit_durable()?;
+        self.change(&writer, |state| {
+            state.images.insert(id.clone(), Arc::new(image));
+            state.names.extend(names.iter().map(|name| (name.clone(), id.clone())));
+        });
+        drop(writer);
+        self.get(&id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })
+    }
+
+    /// Removes all blobs no image is made of, unless somebody is taking in content: then the next one does it.
+    pub(crate) fn collect_garbage(&self, _writer: &MutexGuard<'_, ()>) -> Result<()> {
+        if Arc::strong_count(&self.inner.lease) > 1 {
+            return Ok(());
+        }
+        let content = self.content();
+        let (targets, damaged) = self.read(|state| {
+            let targets: Vec<_> = state.images.values().map(|image| image.target.clone()).collect();
+            (targets, !state.damaged.is_empty())
+        });
+        if damaged {
+            // What a damaged image is made of cannot be known: nothing is thrown away.
+            return Ok(());
+        }
+        let kept: HashSet<Digest> =
+            targets.iter().flat_map(|target| record::blobs(content, target)).collect();
+        for blob in content.list()? {
+            if !kept.contains(&blob) {
+                content.remove(&blob)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Puts the names into the images; those whose names did not change stay the same values.
+    fn refresh_names(&mut self) {
+        let mut names: BTreeMap<&Digest, Vec<Reference>> = BTreeMap::new();
+        for (name, id) in &self.names {
+            names.entry(id).or_default().push(name.clone());
+        }
+        for (id, image) in &mut self.images {
+            let new = names.remove(id).unwrap_or_default();
+            if image.names != new {
+                Arc::make_mut(image).names = new;
+            }
+        }
+    }
+}
+
+fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<State> {
+    let mut state = State::default();
+    for (key, record) in store.list(&IMAGES)? {
+        let id = record.target.digest.clone();
+        match record.image(content, platform) {
+            Ok(image) if id.as_str() == key => {
+                state.images.insert(id, Arc::new(image));
+            }
+            Ok(_) => state.damaged.push((id, "its record has another id".to_owned())),
+            Err(error) => state.damaged.push((id, model::error::chain(&error))),
+        }
+    }
+    for (name, id) in store.list(&NAMES)? {
+        if let Ok(name) = name.parse() {
+            state.names.insert(name, id);
+        }
+    }
+    state.refresh_names();
+    Ok(state)
+}

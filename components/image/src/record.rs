@@ -1,0 +1,151 @@
+//! What is stored of an image, and how it becomes an [`Image`] with the help of its documents.
+
+use std::collections::HashSet;
+
+use model::Timestamp;
+use oci::image::{Descriptor, ImageConfig, Index, Manifest, media};
+use oci::{Digest, Platform};
+use serde::{Deserialize, Serialize};
+use store::Table;
+
+use crate::content::Content;
+use crate::error::Result;
+use crate::{Image, ImageError, Layer};
+
+/// Images by id.
+pub(crate) const IMAGES: Table<Record> = Table::new("image");
+/// Ids by canonical name.
+pub(crate) const NAMES: Table<Digest> = Table::new("image-name");
+
+/// Indexes in indexes are followed so deep.
+const INDEX_DEPTH: usize = 4;
+
+/// A stored image; everything else is in its documents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) target: Descriptor,
+    #[serde(default)]
+    pub(crate) parent: Option<Digest>,
+    #[serde(default)]
+    pub(crate) last_tagged: Option<Timestamp>,
+}
+
+/// A document that is either a manifest or an index, by its own words and not only by its descriptor's.
+pub(crate) enum Target {
+    Manifest(Manifest),
+    Index(Index),
+}
+
+impl Record {
+    /// Reads the documents. Names are filled in by the caller.
+    pub(crate) fn image(&self, content: &Content, platform: &Platform) -> Result<Image> {
+        let (descriptor, manifest) = find_manifest(content, &self.target, platform)?;
+        let config: ImageConfig = content.document(&manifest.config.digest)?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            return Err(ImageError::Inconsistent {
+                what: format!("image {}", self.target.digest),
+                reason: "the configuration has another number of layers than the manifest",
+            });
+        }
+        let layers: Vec<Layer> = config
+            .rootfs
+            .diff_ids
+            .iter()
+            .zip(&manifest.layers)
+            .map(|(diff_id, blob)| Layer { diff_id: diff_id.clone(), blob: blob.clone() })
+            .collect();
+        let content_size = blobs(content, &self.target).iter().filter_map(|blob| content.size(blob)).sum();
+        Ok(Image {
+            id: self.target.digest.clone(),
+            target: self.target.clone(),
+            manifest: descriptor,
+            config_digest: manifest.config.digest,
+            config,
+            layers,
+            names: Vec::new(),
+            parent: self.parent.clone(),
+            last_tagged: self.last_tagged,
+            content_size,
+        })
+    }
+}
+
+/// Reads a document; one that has the members of both kinds is refused, since two readers could understand it
+/// differently.
+pub(crate) fn read_target(content: &Content, descriptor: &Descriptor) -> Result<Target> {
+    let bytes = content.read(&descriptor.digest)?;
+    let what = || format!("document {}", descriptor.digest);
+    let malformed = |source| ImageError::Document { what: what(), source };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
+    let is_index = has("manifests");
+    if is_index && (has("config") || has("layers")) {
+        return Err(ImageError::Inconsistent { what: what(), reason: "both a manifest and an index" });
+    }
+    let said = value.get("mediaType").and_then(serde_json::Value::as_str).unwrap_or(&descriptor.media_type);
+    let fits = if is_index { !media::is_manifest(said) } else { !media::is_index(said) };
+    if !fits {
+        return Err(ImageError::Inconsistent {
+            what: what(),
+            reason: "its media type is that of another document",
+        });
+    }
+    if is_index {
+        return serde_json::from_value(value).map(Target::Index).map_err(malformed);
+    }
+    serde_json::from_value(value).map(Target::Manifest).map_err(malformed)
+}
+
+/// The manifest for a platform behind a descriptor.
+fn find_manifest(
+    content: &Content,
+    target: &Descriptor,
+    platform: &Platform,
+) -> Result<(Descriptor, Manifest)> {
+    let mut todo = vec![(target.clone(), 0)];
+    while let Some((descriptor, depth)) = todo.pop() {
+        match read_target(content, &descriptor)? {
+            Target::Manifest(manifest) => return Ok((descriptor, manifest)),
+            Target::Index(index) if depth < INDEX_DEPTH => {
+                // The first fitting one wins; the stack is read from its end.
+                let fitting = index.manifests.into_iter().filter(|manifest| {
+                    let offered = manifest.platform.clone().unwrap_or_default();
+                    let fits = manifest.platform.is_none() || platform.accepts(&offered);
+                    fits && !is_attestation(manifest) && content.size(&manifest.digest).is_some()
+                });
+                let mut fitting: Vec<_> = fitting.map(|manifest| (manifest, depth + 1)).collect();
+                fitting.reverse();
+                todo.extend(fitting);
+            }
+            Target::Index(_) => {}
+        }
+    }
+    Err(ImageError::Platform { id: target.digest.clone(), platform: platform.text() })
+}
+
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    descriptor.annotations.contains_key("vnd.docker.reference.type")
+}
+
+/// All blobs an image is made of, as far as they are there: documents of every platform, and layers.
+pub(crate) fn blobs(content: &Content, target: &Descriptor) -> HashSet<Digest> {
+    let mut found = HashSet::new();
+    let mut todo = vec![(target.clone(), 0)];
+    while let Some((descriptor, depth)) = todo.pop() {
+        if !found.insert(descriptor.digest.clone()) || depth > INDEX_DEPTH {
+            continue;
+        }
+        match read_target(content, &descriptor) {
+            Ok(Target::Manifest(manifest)) => {
+                found.insert(manifest.config.digest);
+                found.extend(manifest.layers.into_iter().map(|layer| layer.digest));
+            }
+            Ok(Target::Index(index)) => {
+                todo.extend(index.manifests.into_iter().map(|manifest| (manifest, depth + 1)));
+            }
+            // A manifest of another platform that never came along.
+            Err(_) => {}
+        }
+    }
+    found
+}

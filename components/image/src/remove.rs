@@ -1,0 +1,230 @@
+//! Removes names and images by Docker's rules.
+
+use std::sync::MutexGuard;
+
+use oci::{Digest, Reference};
+
+use crate::error::Result;
+use crate::find::Found;
+use crate::record::{IMAGES, NAMES};
+use crate::{Image, ImageError, Images};
+
+/// A container that uses an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Its full id.
+    pub container: String,
+    /// The image's id.
+    pub image: Digest,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// One step of a removal, in the order in which they happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// A name is gone.
+    Untagged {
+        /// The name as people write it.
+        name: String,
+        /// The image that had it.
+        image: Digest,
+    },
+    /// An image is gone.
+    Deleted(Digest),
+}
+
+/// What speaks against a removal.
+struct Conflict {
+    hard: bool,
+    reason: String,
+}
+
+impl Images {
+    /// Removes a name, and the image with its last one; or an image by id, with all names when they are of one
+    /// repository. `force` overrides what Docker lets it override; `prune_parents` also takes parents that have
+    /// neither names, uses nor other children.
+    pub fn remove(&self, text: &str, force: bool, prune_parents: bool, uses: &[Use]) -> Result<Vec<Removed>> {
+        let writer = self.lock();
+        let mut removal = Removal { images: self, writer: &writer, uses, done: Vec::new() };
+        let result = removal.run(text, force, prune_parents);
+        let done = std::mem::take(&mut removal.done);
+        drop(removal);
+        if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
+            self.collect_garbage(&writer)?;
+        }
+        result.map(|()| done)
+    }
+
+    /// Removes the images a test chooses that no container uses and nothing was committed from, with their names.
+    pub fn prune(&self, choose: &mut dyn FnMut(&Image) -> bool, uses: &[Use]) -> Result<Vec<Removed>> {
+        let writer = self.lock();
+        let mut removal = Removal { images: self, writer: &writer, uses, done: Vec::new() };
+        for image in self.list() {
+            let used = uses.iter().any(|using| using.image == image.id);
+            if !used && self.children(&image.id).is_empty() && choose(&image) {
+                removal.delete(&image, true)?;
+            }
+        }
+        let done = std::mem::take(&mut removal.done);
+        drop(removal);
+        self.collect_garbage(&writer)?;
+        Ok(done)
+    }
+}
+
+struct Removal<'a> {
+    images: &'a Images,
+    writer: &'a MutexGuard<'a, ()>,
+    uses: &'a [Use],
+    done: Vec<Removed>,
+}
+
+impl Removal<'_> {
+    fn run(&mut self, text: &str, force: bool, prune_parents: bool) -> Result<()> {
+        let image = match self.images.look_up(text)? {
+            Found::Name(name, image) if !is_id_prefix(&image.id, text) => {
+                if !self.remove_name(text, &name, &image, force)? {
+                    return Ok(());
+                }
+                image
+            }
+            Found::Id(image) | Found::Name(_, image) => {
+                if is_single(&image.names) {
+                    self.check(&image, !force, false)?;
+                    self.untag_all(&image)?;
+                }
+                image
+            }
+        };
+        let image = self.images.get(&image.id).unwrap_or(image);
+        self.check(&image, !force, true)?;
+        self.delete(&image, prune_parents)?;
+        if prune_parents {
+            self.delete_parents(&image)?;
+        }
+        Ok(())
+    }
+
+    /// Removes one name, and names with digests of its repository when it had the last tag there. True when the
+    /// image has no name any more.
+    fn remove_name(&mut self, text: &str, name: &Reference, image: &Image, force: bool) -> Result<bool> {
+        if !force
+            && is_single(&image.names)
+            && let Some(using) = self.uses.iter().find(|using| using.image == image.id)
+        {
+            return Err(ImageError::NameInUse {
+                name: text.to_owned(),
+                container: short(&using.container).to_owned(),
+                image: image.id.short().to_owned(),
+            });
+        }
+        let own = image.names.iter().find(|known| *known == name || known.digest() == name.digest());
+        let own = own.cloned().unwrap_or_else(|| name.clone());
+        let mut gone = vec![own.clone()];
+        let others = image.names.iter().filter(|other| **other != own && other.name() == own.name());
+        let (tagged, digests): (Vec<&Reference>, Vec<&Reference>) =
+            others.partition(|other| other.digest().is_none());
+        if own.digest().is_none() && tagged.is_empty() {
+            gone.extend(digests.into_iter().cloned());
+        }
+        let last = gone.len() >= image.names.len();
+        self.untag(&gone, image)?;
+        Ok(last)
+    }
+
+    fn untag_all(&mut self, image: &Image) -> Result<()> {
+        self.untag(&image.names, image)
+    }
+
+    fn untag(&mut self, names: &[Reference], image: &Image) -> Result<()> {
+        let mut transaction = self.images.inner.store.transaction();
+        for name in names {
+            transaction.delete(&NAMES, &name.canonical());
+        }
+        transaction.commit_durable()?;
+        self.images.change(self.writer, |state| state.names.retain(|name, _| !names.contains(name)));
+        let steps =
+            names.iter().map(|name| Removed::Untagged { name: name.familiar(), image: image.id.clone() });
+        self.done.extend(steps);
+        Ok(())
+    }
+
+    fn delete(&mut self, image: &Image, _prune_parents: bool) -> Result<()> {
+        let mut transaction = self.images.inner.store.transaction();
+        transaction.delete(&IMAGES, image.id.as_str());
+        for name in &image.names {
+            transaction.delete(&NAMES, &name.canonical());
+        }
+        transaction.commit_durable()?;
+        self.images.change(self.writer, |state| {
+            state.images.remove(&image.id);
+            state.names.retain(|_, id| *id != image.id);
+        });
+        let names = image.names.iter();
+        self.done
+            .extend(names.map(|name| Removed::Untagged { name: name.familiar(), image: image.id.clone() }));
+        self.done.push(Removed::Deleted(image.id.clone()));
+        Ok(())
+    }
+
+    fn delete_parents(&mut self, image: &Image) -> Result<()> {
+        let mut next = image.parent.clone();
+        while let Some(parent) = next.take().and_then(|id| self.images.get(&id)) {
+            if !parent.names.is_empty() || self.conflict(&parent, true, true).is_some() {
+                return Ok(());
+            }
+            self.delete(&parent, true)?;
+            next.clone_from(&parent.parent);
+        }
+        Ok(())
+    }
+
+    fn check(&self, image: &Image, soft: bool, names: bool) -> Result<()> {
+        match self.conflict(image, soft, names) {
+            Some(Conflict { hard, reason }) => {
+                Err(ImageError::InUse { image: image.id.short().to_owned(), hard, reason })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn conflict(&self, image: &Image, soft: bool, names: bool) -> Option<Conflict> {
+        if !self.images.children(&image.id).is_empty() {
+            return Some(Conflict { hard: true, reason: "image has dependent child images".to_owned() });
+        }
+        let user = |running: bool| {
+            self.uses.iter().find(|using| using.image == image.id && using.running == running)
+        };
+        if let Some(using) = user(true) {
+            let reason = format!("image is being used by running container {}", short(&using.container));
+            return Some(Conflict { hard: true, reason });
+        }
+        if !soft {
+            return None;
+        }
+        if names && !image.names.is_empty() {
+            let reason = "image is referenced in multiple repositories".to_owned();
+            return Some(Conflict { hard: false, reason });
+        }
+        user(false).map(|using| Conflict {
+            hard: false,
+            reason: format!("image is being used by stopped container {}", short(&using.container)),
+        })
+    }
+}
+
+/// One tag at most, and all names of one repository.
+fn is_single(names: &[Reference]) -> bool {
+    let tags = names.iter().filter(|name| name.digest().is_none()).count();
+    let repositories = names.iter().map(Reference::name).collect::<std::collections::HashSet<_>>().len();
+    names.len() <= 1 || (tags <= 1 && repositories <= 1)
+}
+
+fn is_id_prefix(id: &Digest, text: &str) -> bool {
+    id.as_str().starts_with(text) || id.hex().starts_with(text)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}

@@ -1,0 +1,174 @@
+//! Writes images as one archive that is both an OCI layout and Docker's `manifest.json` form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::Arc;
+
+use archive::{Entry, Writer};
+use oci::image::{ANNOTATION_IMAGE_NAME, ANNOTATION_REF_NAME, Descriptor, Index, media};
+use oci::{Digest, Reference};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::Result;
+use crate::find::Found;
+use crate::record::blobs;
+use crate::{Image, ImageError, Images};
+
+/// An image and the names it is saved under.
+struct Selected {
+    image: Arc<Image>,
+    names: Vec<Reference>,
+}
+
+impl Images {
+    /// Saves images by names or ids. A name without a tag means all its tags; an id brings no name along. The same
+    /// images always give the same bytes.
+    pub fn save(&self, names: &[String], out: &mut dyn Write) -> Result<()> {
+        let lease = self.lease();
+        let selected = self.select(names)?;
+        let mut writer = Writer::new(out);
+        self.write_blobs(&mut writer, &selected)?;
+        write_document(&mut writer, "index.json", &index(&selected))?;
+        write_document(&mut writer, "manifest.json", &manifests(&selected))?;
+        write_document(&mut writer, "oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))?;
+        let repositories = repositories(&selected);
+        if !repositories.is_empty() {
+            write_document(&mut writer, "repositories", &repositories)?;
+        }
+        writer.finish()?;
+        drop(lease);
+        Ok(())
+    }
+
+    fn select(&self, texts: &[String]) -> Result<Vec<Selected>> {
+        let mut selected: Vec<Selected> = Vec::new();
+        for text in texts {
+            for (image, name) in self.matches(text)? {
+                let position = selected.iter().position(|known| known.image.id == image.id);
+                match position.and_then(|position| selected.get_mut(position)) {
+                    Some(known) => known.names.extend(name.filter(|name| !known.names.contains(name))),
+                    None => selected.push(Selected { image, names: name.into_iter().collect() }),
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    fn matches(&self, text: &str) -> Result<Vec<(Arc<Image>, Option<Reference>)>> {
+        if let Ok(reference) = text.parse::<Reference>()
+            && reference.is_name_only()
+        {
+            let tagged = self.read(|state| {
+                let fits = |name: &Reference| name.digest().is_none() && name.name() == reference.name();
+                let names = state.names.iter().filter(|(name, _)| fits(name));
+                let images =
+                    names.filter_map(|(name, id)| Some((state.images.get(id)?.clone(), Some(name.clone()))));
+                images.collect::<Vec<_>>()
+            });
+            if !tagged.is_empty() {
+                return Ok(tagged);
+            }
+        }
+        let found = self.look_up(text).map_err(|error| match error {
+            // Here Docker names the image as it was typed.
+            ImageError::NotFound { .. } => ImageError::NotFound { name: text.to_owned() },
+            error => error,
+        })?;
+        Ok(match found {
+            Found::Name(name, image) => vec![(image, Some(name).filter(|name| name.digest().is_none()))],
+            Found::Id(image) => vec![(image, None)],
+        })
+    }
+
+    fn write_blobs(&self, writer: &mut Writer<&mut dyn Write>, selected: &[Selected]) -> Result<()> {
+        let digests: BTreeSet<Digest> =
+            selected.iter().flat_map(|selected| blobs(self.content(), &selected.image.target)).collect();
+        writer.append_empty(&Entry::directory("blobs", 0o755))?;
+        let mut algorithm = None;
+        for digest in digests {
+            let Some(size) = self.content().size(&digest) else { continue };
+            if algorithm != Some(digest.algorithm()) {
+                algorithm = Some(digest.algorithm());
+                let name = format!("blobs/{}", digest.algorithm().name());
+                writer.append_empty(&Entry::directory(name, 0o755))?;
+            }
+            let mut blob = self.content().open_blob(&digest)?;
+            writer.append(&Entry::file(blob_path(&digest), 0o644, size), &mut blob)?;
+        }
+        Ok(())
+    }
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+fn index(selected: &[Selected]) -> Index {
+    let mut manifests = Vec::new();
+    for Selected { image, names } in selected {
+        let mut descriptor =
+            Descriptor::new(&image.target.media_type, image.target.digest.clone(), image.target.size);
+        if names.is_empty() {
+            manifests.push(descriptor.clone());
+        }
+        for name in names {
+            descriptor.annotations = BTreeMap::from([
+                (ANNOTATION_IMAGE_NAME.to_owned(), name.canonical()),
+                (ANNOTATION_REF_NAME.to_owned(), name.tag().unwrap_or_default().to_owned()),
+            ]);
+            manifests.push(descriptor.clone());
+        }
+    }
+    Index {
+        schema_version: 2,
+        media_type: Some(media::OCI_INDEX.to_owned()),
+        manifests,
+        annotations: BTreeMap::new(),
+    }
+}
+
+fn manifests(selected: &[Selected]) -> serde_json::Value {
+    let entry = |selected: &Selected| {
+        let names: Vec<String> = selected.names.iter().map(Reference::familiar).collect();
+        let layers: Vec<String> =
+            selected.image.layers.iter().map(|layer| blob_path(&layer.blob.digest)).collect();
+        let sources: BTreeMap<&str, serde_json::Value> = selected
+            .image
+            .layers
+            .iter()
+            .map(|layer| {
+                let blob = &layer.blob;
+                let source =
+                    json!({ "mediaType": blob.media_type, "size": blob.size, "digest": blob.digest });
+                (layer.diff_id.as_str(), source)
+            })
+            .collect();
+        json!({
+            "Config": blob_path(&selected.image.config_digest),
+            "RepoTags": if names.is_empty() { None } else { Some(names) },
+            "Layers": layers,
+            "LayerSources": sources,
+        })
+    };
+    selected.iter().map(entry).collect()
+}
+
+/// The oldest form: the topmost layer by repository and tag.
+fn repositories(selected: &[Selected]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for Selected { image, names } in selected {
+        let Some(top) = image.layers.last() else { continue };
+        for name in names {
+            let tag = name.tag().unwrap_or_default().to_owned();
+            repositories.entry(name.familiar_name()).or_default().insert(tag, top.diff_id.hex().to_owned());
+        }
+    }
+    repositories
+}
+
+fn write_document(writer: &mut Writer<&mut dyn Write>, name: &str, document: &impl Serialize) -> Result<()> {
+    let bytes = serde_json::to_vec(document)
+        .map_err(|source| ImageError::Document { what: name.to_owned(), source })?;
+    Ok(writer.append_bytes(&Entry::file(name, 0o644, 0), &bytes)?)
+}
