@@ -14,6 +14,12 @@ const ENOSYS: u32 = 0x0005_0000 | 38;
 
 /// What the kernel's interpreter answers.
 fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    interpret(program, arch, number, arguments).0
+}
+
+/// The same, and whether an argument was looked at.
+fn interpret(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> (u32, bool) {
+    let mut looked = false;
     let mut data = Vec::with_capacity(64);
     data.extend_from_slice(&number.to_le_bytes());
     data.extend_from_slice(&arch.to_le_bytes());
@@ -30,10 +36,11 @@ fn run(program: &[Instruction], arch: u32, number: u32, arguments: [u64; 6]) -> 
         at += 1;
         let condition = match now.code {
             0x20 => {
+                looked |= value >= 16;
                 accumulator = u32::from_le_bytes(data[value..value + 4].try_into().unwrap());
                 continue;
             }
-            0x06 => return now.value,
+            0x06 => return (now.value, looked),
             0x54 => {
                 accumulator &= now.value;
                 continue;
@@ -176,11 +183,13 @@ fn every_number_of_every_architecture_as_libseccomp_decides_it() {
                     // What the kernel reads as 32 bits is compared so; see NARROW.
                     let narrow = argument < 3 && matches!((arch, number & !X32), (X86_64, 41 | 135));
                     arguments[argument] = if narrow { value & 0xffff_ffff } else { value };
-                    let expected = if number > last { ENOSYS } else { run(&theirs, arch, number, arguments) };
-                    let answer = run(own.instructions(), arch, number, arguments);
+                    let (theirs, their_look) = interpret(&theirs, arch, number, arguments);
+                    let (answer, own_look) = interpret(own.instructions(), arch, number, arguments);
+                    let expected = if number > last { ENOSYS } else { theirs };
+                    // What does not look at arguments answers the same for all of them.
+                    let looked = own_look || their_look;
                     assert_eq!(answer, expected, "{}: {arch:#x} {number} {arguments:x?}", golden.name);
-                    // Without arguments in the game one value is enough.
-                    if argument == 5 && value == 0 && number > 600 && !x32 {
+                    if !looked {
                         break;
                     }
                 }
