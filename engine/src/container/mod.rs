@@ -1,16 +1,50 @@
 //! Containers: one file per verb.
 
+mod archive;
+pub(crate) mod attach;
 pub mod capability;
-
+mod changes;
+pub(crate) mod commit;
 pub mod cpuset;
+pub(crate) mod create;
+pub(crate) mod events;
+pub(crate) mod exit;
+mod files;
+pub(crate) mod filter;
+mod health;
+mod inspect;
+mod kill;
 pub mod limits;
+pub(crate) mod list;
+pub(crate) mod live;
 pub mod log_config;
+mod logs;
+pub(crate) mod lookup;
 pub mod merge;
 pub mod mount_request;
 pub mod parameters;
+mod pause;
 pub mod port_spec;
+mod remove;
+mod rename;
+pub(crate) mod restore;
 pub mod security;
+mod service;
 pub mod settings;
 pub mod spec;
+pub(crate) mod start;
+mod stats;
+pub(crate) mod stop;
+mod top;
+mod update;
 pub mod user;
 pub mod validate;
+mod wait;
+
+pub use archive::ArchiveSource;
+pub use attach::Attachment;
+pub use changes::Export;
+pub use logs::LogStream;
+pub use service::Containers;
+pub use stats::StatsStream;
+pub use wait::Waiting;

@@ -74,6 +74,8 @@ pub struct Settings {
     pub tmpfs: BTreeMap<String, String>,
     /// Wanted endpoints by network name.
     pub endpoints: BTreeMap<String, EndpointSettings>,
+    /// Bind sources that are made when they are missing.
+    pub created_sources: Vec<String>,
     /// Rows and columns of the terminal at start.
     pub console_size: [u64; 2],
 }

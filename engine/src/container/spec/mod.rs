@@ -14,6 +14,7 @@ use oci::runtime::{IdMapping, Linux, Root, Spec};
 
 pub use mounts::Files;
 pub use namespaces::Joined;
+pub(crate) use process::{add_home, base_environment, capability_sets, replace_or_append};
 pub use resources::{BlkioNumbers, DeviceNode, ResolvedDevices, update_resources};
 
 use super::settings::Settings;

@@ -1,5 +1,6 @@
 //! The process part: who runs what, with which privileges.
 
+use container::ContainerRecord;
 use oci::runtime::{Capabilities, ConsoleSize, Process, Rlimit, User};
 
 use super::Input;
@@ -43,14 +44,20 @@ pub(crate) fn capability_sets(set: Vec<String>, uid: u32) -> Capabilities {
     Capabilities { bounding: set, effective: active.clone(), permitted: active, ..Capabilities::default() }
 }
 
-/// Docker's order: PATH, HOSTNAME, TERM, links, then what the user and the image say; HOME last.
-fn environment(input: &Input<'_>) -> Vec<String> {
-    let Input { record, user, facts, .. } = input;
+/// What every process of a container has before anybody says anything.
+pub(crate) fn base_environment(record: &ContainerRecord) -> Vec<String> {
     let mut base = vec![PATH.to_owned()];
     base.push(format!("HOSTNAME={}", record.config.hostname));
     if record.config.tty {
         base.push("TERM=xterm".to_owned());
     }
+    base
+}
+
+/// Docker's order: PATH, HOSTNAME, TERM, links, then what the user and the image say; HOME last.
+fn environment(input: &Input<'_>) -> Vec<String> {
+    let Input { record, user, facts, .. } = input;
+    let mut base = base_environment(record);
     base.extend(facts.link_environment.iter().cloned());
     let mut merged = replace_or_append(base, &record.config.env);
     add_home(&mut merged, user.home.as_deref());

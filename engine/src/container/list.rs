@@ -1,0 +1,444 @@
+//! `ps`: summaries of the containers that Docker's filters choose.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::container::{Container, ContainerRecord, HealthStatus, State, status};
+use api::container::{Port, Summary, SummaryHealth, SummaryHostConfig, SummaryNetworkSettings};
+use model::{Filters, Timestamp};
+
+use super::inspect;
+use super::parameters::ListParameters;
+use super::port_spec;
+use crate::engine::Inner;
+use crate::{Error, Result};
+
+const FILTERS: [&str; 15] = [
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
+const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
+
+/// The summaries, newest first.
+pub(crate) fn list(inner: &Inner, parameters: &ListParameters) -> Result<Vec<Summary>> {
+    let choice = Choice::new(inner, parameters)?;
+    let now = Timestamp::now();
+    let limit = usize::try_from(parameters.limit).unwrap_or(0);
+    let mut summaries = Vec::new();
+    for container in inner.containers.list() {
+        let record = container.record();
+        if !choice.takes(&container, &record) {
+            continue;
+        }
+        summaries.push(summary(inner, &container, &record, now, parameters.size));
+        if limit > 0 && summaries.len() == limit {
+            break;
+        }
+    }
+    Ok(summaries)
+}
+
+/// Checked filters.
+struct Choice<'a> {
+    filters: &'a Filters,
+    everything: bool,
+    exited: Vec<i32>,
+    names: Vec<NamePattern>,
+    ancestors: Option<Vec<String>>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+    published: Vec<(u16, u16, String)>,
+    exposed: Vec<(u16, u16, String)>,
+    networks: Vec<(String, String)>,
+    is_task: Option<bool>,
+}
+
+impl<'a> Choice<'a> {
+    fn new(inner: &Inner, parameters: &'a ListParameters) -> Result<Self> {
+        let filters = &parameters.filters;
+        filters.allow_only(&FILTERS).map_err(Error::from_kinded)?;
+        let exited = filters.get("exited").map(parse_code).collect::<Result<Vec<_>>>()?;
+        for status in filters.get("status") {
+            if !STATES.contains(&status) {
+                return Err(Error::invalid(format!("invalid filter 'status={status}'")));
+            }
+        }
+        for health in filters.get("health") {
+            if !HEALTHS.contains(&health) {
+                return Err(Error::invalid(format!("unrecognized filter value for health: {health}")));
+            }
+        }
+        let is_task = match filters.get("is-task").collect::<Vec<_>>().as_slice() {
+            [] => None,
+            ["true" | "1"] => Some(true),
+            ["false" | "0"] => Some(false),
+            words => return Err(Error::invalid(format!("invalid filter 'is-task=[{}]'", words.join(" ")))),
+        };
+        let moment = |key: &str| {
+            filters
+                .get(key)
+                .next()
+                .map(|name| inner.find(name).map(|found| found.record().created))
+                .transpose()
+        };
+        let stated = filters.contains("status");
+        Ok(Self {
+            filters,
+            everything: parameters.all
+                || parameters.limit > 0
+                || stated
+                || filters.contains("exited")
+                || filters.contains("before")
+                || filters.contains("since"),
+            exited,
+            names: filters.get("name").map(NamePattern::new).collect(),
+            ancestors: filters.contains("ancestor").then(|| ancestors(inner, filters)),
+            before: moment("before")?,
+            since: moment("since")?,
+            published: filters
+                .get("publish")
+                .map(|text| parse_ports("publish", text))
+                .collect::<Result<_>>()?,
+            exposed: filters.get("expose").map(|text| parse_ports("expose", text)).collect::<Result<_>>()?,
+            networks: wanted_networks(inner, filters),
+            is_task,
+        })
+    }
+
+    fn takes(&self, container: &Container, record: &ContainerRecord) -> bool {
+        let state = &record.lifecycle.state;
+        (self.everything || state.is_running())
+            && self.is_task != Some(true)
+            && self.before.is_none_or(|before| record.created < before)
+            && self.since.is_none_or(|since| record.created > since)
+            && (self.exited.is_empty()
+                || (self.exited.contains(&record.lifecycle.exit_code) && *state == State::Exited))
+            && self.filters.any("status", |status| status == state.name())
+            && self.filters.any("health", |health| {
+                let shown = if record.config.health.is_some() {
+                    container.health().status
+                } else {
+                    HealthStatus::None
+                };
+                health == shown.name()
+            })
+            && self.filters.any("id", |id| record.id.as_str().starts_with(id))
+            && (self.names.is_empty() || self.names.iter().any(|name| name.matches(&record.name)))
+            && self.filters.match_labels(&record.config.labels)
+            && self.takes_mounts(record)
+            && self.takes_network(record)
+            && self.takes_ports(record)
+            && self.ancestors.as_ref().is_none_or(|ids| ids.contains(&record.image_id))
+    }
+
+    fn takes_mounts(&self, record: &ContainerRecord) -> bool {
+        self.filters.any("volume", |wanted| {
+            record
+                .mounts
+                .iter()
+                .any(|mount| mount.name == wanted || mount.destination == wanted || mount.source == wanted)
+        })
+    }
+
+    fn takes_network(&self, record: &ContainerRecord) -> bool {
+        if !self.filters.contains("network") {
+            return true;
+        }
+        let networks = &record.network.networks;
+        self.networks.iter().any(|(name, id)| {
+            networks
+                .iter()
+                .any(|(held, attachment)| held == name || (!id.is_empty() && attachment.network_id == *id))
+        })
+    }
+
+    fn takes_ports(&self, record: &ContainerRecord) -> bool {
+        let ports = &record.network.ports;
+        let within = |(first, last, protocol): &(u16, u16, String), key: &str| {
+            port_spec::parse_key(key)
+                .is_ok_and(|(port, held)| (*first..=*last).contains(&port) && held == *protocol)
+        };
+        let published = self.published.is_empty()
+            || self
+                .published
+                .iter()
+                .any(|wanted| ports.iter().any(|(key, bindings)| bindings.is_some() && within(wanted, key)));
+        let exposed = self.exposed.is_empty()
+            || self.exposed.iter().any(|wanted| ports.keys().any(|key| within(wanted, key)));
+        published && exposed
+    }
+}
+
+fn parse_code(text: &str) -> Result<i32> {
+    text.parse().map_err(|_| {
+        Error::invalid(format!(
+            "invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": invalid syntax"
+        ))
+    })
+}
+
+fn parse_ports(filter: &str, text: &str) -> Result<(u16, u16, String)> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let parse = |part: &str| {
+        part.parse::<u16>().map_err(|error| {
+            let why = if *error.kind() == std::num::IntErrorKind::PosOverflow {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            Error::internal(format!(
+                "error while looking up for {filter} {text}: strconv.ParseUint: parsing \"{part}\": {why}"
+            ))
+        })
+    };
+    Ok((parse(first)?, parse(last)?, protocol.to_ascii_lowercase()))
+}
+
+fn ancestors(inner: &Inner, filters: &Filters) -> Vec<String> {
+    filters.get("ancestor").flat_map(|name| inner.storage.descendants(name)).collect()
+}
+
+fn wanted_networks(inner: &Inner, filters: &Filters) -> Vec<(String, String)> {
+    filters
+        .get("network")
+        .map(|name| match inner.networks.find(name) {
+            Ok(network) => (network.name, network.id.to_string()),
+            Err(_) => (name.to_owned(), String::new()),
+        })
+        .collect()
+}
+
+/// The part of regular expressions that name filters are written with: `^`, `$`, `.`, `*`, classes by literal text.
+struct NamePattern {
+    anchored_start: bool,
+    anchored_end: bool,
+    body: String,
+}
+
+impl NamePattern {
+    fn new(text: &str) -> Self {
+        let anchored_start = text.starts_with('^');
+        let body = text.strip_prefix('^').unwrap_or(text);
+        let anchored_end = body.ends_with('$');
+        let body = body.strip_suffix('$').unwrap_or(body);
+        Self { anchored_start, anchored_end, body: body.to_owned() }
+    }
+
+    /// Names are tried with and without their slash, as Docker does.
+    fn matches(&self, name: &str) -> bool {
+        let slashed = format!("/{name}");
+        [name, slashed.as_str()].into_iter().any(|name| self.matches_text(name))
+    }
+
+    fn matches_text(&self, name: &str) -> bool {
+        let starts: Vec<usize> = if self.anchored_start {
+            vec![0]
+        } else {
+            (0..=name.len()).filter(|at| name.is_char_boundary(*at)).collect()
+        };
+        let alternatives: Vec<&str> = self.body.split('|').collect();
+        starts.iter().any(|start| {
+            alternatives.iter().any(|pattern| {
+                let chars: Vec<char> = pattern.chars().collect();
+                let text: Vec<char> = name[*start..].chars().collect();
+                match_here(&chars, &text, self.anchored_end)
+            })
+        })
+    }
+}
+
+fn match_here(pattern: &[char], text: &[char], to_end: bool) -> bool {
+    let Some((first, rest)) = pattern.split_first() else { return !to_end || text.is_empty() };
+    let (atom, rest) = match (first, rest.split_first()) {
+        ('\\', Some((escaped, rest))) => (Some(*escaped), rest),
+        ('.', _) => (None, rest),
+        (letter, _) => (Some(*letter), rest),
+    };
+    let fits = |text: &[char]| text.first().is_some_and(|letter| atom.is_none_or(|atom| atom == *letter));
+    match rest.split_first() {
+        Some(('*', after)) => (0..=text.len())
+            .take_while(|count| *count == 0 || fits(&text[count - 1..]))
+            .any(|count| match_here(after, &text[count..], to_end)),
+        Some(('+', after)) => (1..=text.len())
+            .take_while(|count| fits(&text[count - 1..]))
+            .any(|count| match_here(after, &text[count..], to_end)),
+        Some(('?', after)) => {
+            (fits(text) && match_here(after, &text[1..], to_end)) || match_here(after, text, to_end)
+        }
+        _ => fits(text) && match_here(rest, &text[1..], to_end),
+    }
+}
+
+/// `until` of the prune filters: a time, or a duration before now.
+pub(crate) fn parse_until(filters: &Filters) -> Result<Option<Timestamp>> {
+    let values: Vec<&str> = filters.get("until").collect();
+    let [text] = values.as_slice() else {
+        return match values.len() {
+            0 => Ok(None),
+            _ => Err(Error::invalid("more than one until filter specified")),
+        };
+    };
+    parse_moment(text).map(Some)
+}
+
+/// A time as seconds, as RFC 3339, or as a Go duration before now.
+pub(crate) fn parse_moment(text: &str) -> Result<Timestamp> {
+    let bad = || Error::invalid(format!("failed to parse value as time or duration: \"{text}\""));
+    if let Ok(nanoseconds) = model::duration::parse_nanoseconds(text)
+        && text.ends_with(|last: char| last.is_ascii_alphabetic())
+    {
+        let moment = Timestamp::now().nanoseconds().saturating_sub(nanoseconds);
+        let part = i32::try_from(moment.rem_euclid(1_000_000_000)).unwrap_or(0);
+        return Ok(Timestamp::from_unix(moment.div_euclid(1_000_000_000), part));
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if let Ok(seconds) = seconds.parse::<i64>() {
+        let digits: String = format!("{fraction:0<9}").chars().take(9).collect();
+        return Ok(Timestamp::from_unix(seconds, digits.parse().map_err(|_| bad())?));
+    }
+    let completed = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    };
+    completed.parse().map_err(|_| bad())
+}
+
+fn summary(
+    inner: &Inner,
+    container: &Arc<Container>,
+    record: &ContainerRecord,
+    now: Timestamp,
+    size: bool,
+) -> Summary {
+    let health =
+        if record.config.health.is_some() { container.health() } else { ::container::Health::default() };
+    let (size_rw, size_root_fs) = if size { inspect::sizes(inner, record) } else { (0, 0) };
+    Summary {
+        id: record.id.to_string(),
+        names: vec![format!("/{}", record.name)],
+        image: shown_image(inner, record),
+        image_id: record.image_id.clone(),
+        image_manifest_descriptor: None,
+        command: command_text(record),
+        created: record.created.seconds(),
+        ports: ports(record),
+        size_rw,
+        size_root_fs,
+        labels: record.config.labels.clone(),
+        state: record.lifecycle.state.name().to_owned(),
+        status: status::text(&record.lifecycle, health.status, now),
+        host_config: SummaryHostConfig {
+            network_mode: record.config.network_mode.clone(),
+            annotations: (!record.config.annotations.is_empty()).then(|| record.config.annotations.clone()),
+        },
+        network_settings: SummaryNetworkSettings { networks: networks(record) },
+        mounts: record.mounts.iter().map(inspect::mount_point).map(without_anonymous_source).collect(),
+        health: Some(SummaryHealth {
+            status: health.status.name().to_owned(),
+            failing_streak: i64::from(health.failing_streak),
+        }),
+    }
+}
+
+/// Lists hide where anonymous volumes are, as Docker's do.
+fn without_anonymous_source(mut mount: api::container::MountPoint) -> api::container::MountPoint {
+    let anonymous =
+        mount.kind == "volume" && mount.name.len() == model::id::FULL_LENGTH && mount.mode.is_empty();
+    if anonymous {
+        mount.source.clear();
+    }
+    mount
+}
+
+/// The name the image was asked by, or its id once that name means another image.
+fn shown_image(inner: &Inner, record: &ContainerRecord) -> String {
+    let reference = &record.image_reference;
+    if reference.is_empty() || inner.storage.names_image(reference, &record.image_id) {
+        reference.clone()
+    } else {
+        record.image_id.clone()
+    }
+}
+
+/// Arguments with blanks are quoted, as Docker shows them.
+fn command_text(record: &ContainerRecord) -> String {
+    if record.args.is_empty() {
+        return record.path.clone();
+    }
+    let args: Vec<String> = record
+        .args
+        .iter()
+        .map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { arg.clone() })
+        .collect();
+    format!("{} {}", record.path, args.join(" "))
+}
+
+fn ports(record: &ContainerRecord) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for (key, bindings) in &record.network.ports {
+        let Ok((private_port, protocol)) = port_spec::parse_key(key) else { continue };
+        let base = Port { ip: String::new(), private_port, public_port: 0, protocol };
+        match bindings.as_deref() {
+            None | Some([]) => ports.push(base),
+            Some(bindings) => ports.extend(bindings.iter().map(|binding| Port {
+                ip: binding.host_ip.clone(),
+                public_port: binding.host_port.parse().unwrap_or(0),
+                ..base.clone()
+            })),
+        }
+    }
+    ports
+}
+
+fn networks(record: &ContainerRecord) -> BTreeMap<String, api::network::EndpointSettings> {
+    record.network.networks.iter().map(|(name, held)| (name.clone(), inspect::endpoint(held))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_like_docker_s_regular_expressions() {
+        for (pattern, name, matched) in [
+            ("web", "myweb1", true),
+            ("^web", "myweb", false),
+            ("^/web$", "web", true),
+            ("^web$", "web", true),
+            ("w.b", "wxb", true),
+            ("w.*b$", "whatever-b", true),
+            ("a|web", "web", true),
+            ("x+", "web", false),
+        ] {
+            assert_eq!(NamePattern::new(pattern).matches(name), matched, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn moments_are_times_or_durations() {
+        assert_eq!(parse_moment("10.5").unwrap(), Timestamp::from_unix(10, 500_000_000));
+        assert_eq!(parse_moment("1970-01-01T00:00:10Z").unwrap(), Timestamp::from_unix(10, 0));
+        assert!(parse_moment("10m").unwrap() < Timestamp::now());
+        assert_eq!(
+            parse_moment("bogus").unwrap_err().message(),
+            "failed to parse value as time or duration: \"bogus\""
+        );
+    }
+}

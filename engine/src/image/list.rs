@@ -1,0 +1,204 @@
+//! `images`: summaries of the images that Docker's filters choose.
+
+use std::collections::{HashMap, HashSet};
+
+use api::image::Summary;
+use model::{Filters, Timestamp};
+use oci::Digest;
+
+use super::{ImageListParameters, find};
+use crate::container::list::parse_moment;
+use crate::engine::Inner;
+use crate::{Error, Result};
+
+const FILTERS: [&str; 7] = ["before", "dangling", "label", "label!", "reference", "since", "until"];
+
+pub(crate) fn list(inner: &Inner, parameters: &ImageListParameters) -> Result<Vec<Summary>> {
+    let filters = &parameters.filters;
+    filters.allow_only(&FILTERS).map_err(Error::from_kinded)?;
+    let dangling = filters.flag("dangling").map_err(Error::from_kinded)?;
+    let moment = |key: &str| -> Result<Option<Timestamp>> {
+        filters.get(key).next().map(|name| find(inner, name).map(|image| created(&image))).transpose()
+    };
+    let (before, since) = (moment("before")?, moment("since")?);
+    let until = filters.get("until").next().map(parse_moment).transpose()?;
+    let images = inner.storage.images.list();
+    let parents: HashSet<String> =
+        images.iter().filter_map(|image| image.parent.as_ref().map(ToString::to_string)).collect();
+    let used = uses(inner);
+    let shared = if parameters.shared_size { shared_layers(&images) } else { HashMap::new() };
+    let mut chosen: Vec<&std::sync::Arc<::image::Image>> = (images.iter())
+        .filter(|image| {
+            let at = created(image);
+            let intermediate = image.is_dangling() && parents.contains(image.id.as_str());
+            (parameters.all || !intermediate || dangling == Some(true))
+                && dangling.is_none_or(|wanted| image.is_dangling() == wanted)
+                && before.is_none_or(|before| at < before)
+                && since.is_none_or(|since| at > since)
+                && until.is_none_or(|until| at < until)
+                && filters.match_labels(image.config.config.labels.as_ref().unwrap_or(&Default::default()))
+                && filters.any("reference", |pattern| matches_reference(image, pattern))
+        })
+        .collect();
+    chosen.sort_by_key(|image| std::cmp::Reverse(created(image)));
+    Ok(chosen
+        .into_iter()
+        .map(|image| {
+            let shared_size = if parameters.shared_size { shared_size(inner, image, &shared) } else { -1 };
+            let mut summary =
+                summary(inner, image, used.get(image.id.as_str()).copied().unwrap_or(0), shared_size);
+            if filters.contains("reference") {
+                keep_matching_tags(&mut summary, filters);
+            }
+            summary
+        })
+        .collect())
+}
+
+/// All images with the number of their containers, for `system df`.
+pub(crate) fn summaries_with_use(inner: &Inner) -> Result<Vec<Summary>> {
+    let parameters = ImageListParameters { shared_size: true, ..ImageListParameters::default() };
+    list(inner, &parameters)
+}
+
+/// When an image was made.
+pub(crate) fn created(image: &::image::Image) -> Timestamp {
+    image.config.created.unwrap_or_else(|| Timestamp::from_unix(0, 0))
+}
+
+/// Number of containers by image id.
+pub(crate) fn uses(inner: &Inner) -> HashMap<String, i64> {
+    let mut uses = HashMap::new();
+    for container in inner.containers.list() {
+        *uses.entry(container.record().image_id.clone()).or_insert(0) += 1;
+    }
+    uses
+}
+
+fn shared_layers(images: &[std::sync::Arc<::image::Image>]) -> HashMap<Digest, usize> {
+    let mut counts = HashMap::new();
+    for image in images {
+        for chain in snapshot::Snapshots::chains(image.diff_ids()) {
+            *counts.entry(chain).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+fn shared_size(inner: &Inner, image: &::image::Image, counts: &HashMap<Digest, usize>) -> i64 {
+    let chains = snapshot::Snapshots::chains(image.diff_ids());
+    let sizes = inner.storage.snapshots.layer_usages(image.diff_ids()).unwrap_or_default();
+    let shared =
+        chains.iter().zip(sizes).filter(|(chain, _)| counts.get(*chain).is_some_and(|count| *count > 1));
+    i64::try_from(shared.map(|(_, usage)| usage.size).sum::<u64>()).unwrap_or(i64::MAX)
+}
+
+fn summary(inner: &Inner, image: &::image::Image, containers: i64, shared_size: i64) -> Summary {
+    let size = inner.storage.snapshots.image_usage(image.diff_ids()).map_or(0, |usage| usage.size);
+    Summary {
+        containers,
+        created: created(image).seconds(),
+        id: image.id.to_string(),
+        labels: image.config.config.labels.clone(),
+        parent_id: image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
+        descriptor: serde_json::to_value(&image.target).ok(),
+        manifests: None,
+        repo_digests: Some(image.repo_digests()),
+        repo_tags: Some(image.repo_tags()),
+        shared_size,
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        virtual_size: None,
+    }
+}
+
+/// With a name filter only the names that match it are shown.
+fn keep_matching_tags(summary: &mut Summary, filters: &Filters) {
+    for names in [&mut summary.repo_tags, &mut summary.repo_digests] {
+        if let Some(names) = names {
+            names.retain(|name| filters.any("reference", |pattern| matches_name(name, pattern)));
+        }
+    }
+}
+
+fn matches_reference(image: &::image::Image, pattern: &str) -> bool {
+    image.repo_tags().iter().chain(&image.repo_digests()).any(|name| matches_name(name, pattern))
+}
+
+/// Docker matches a pattern against the whole familiar name, and against the name without tag.
+fn matches_name(name: &str, pattern: &str) -> bool {
+    let without_digest = name.split('@').next().unwrap_or(name);
+    let bare = match without_digest.rfind(':') {
+        Some(colon) if !without_digest[colon..].contains('/') => &without_digest[..colon],
+        _ => without_digest,
+    };
+    glob(pattern, name) || glob(pattern, bare)
+}
+
+/// `path.Match`: `*` and `?` stop at slashes, `[a-z]` is a class.
+fn glob(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    glob_here(&pattern, &text)
+}
+
+fn glob_here(pattern: &[char], text: &[char]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some(('*', rest)) => {
+            let reach = text.iter().position(|letter| *letter == '/').unwrap_or(text.len());
+            (0..=reach).any(|count| glob_here(rest, &text[count..]))
+        }
+        Some(('?', rest)) => text.first().is_some_and(|letter| *letter != '/') && glob_here(rest, &text[1..]),
+        Some(('[', rest)) => match (rest.iter().position(|letter| *letter == ']'), text.split_first()) {
+            (Some(end), Some((letter, after))) => {
+                in_class(&rest[..end], *letter) && glob_here(&rest[end + 1..], after)
+            }
+            _ => false,
+        },
+        Some(('\\', rest)) => match (rest.split_first(), text.split_first()) {
+            (Some((wanted, rest)), Some((letter, after))) => wanted == letter && glob_here(rest, after),
+            _ => false,
+        },
+        Some((wanted, rest)) => text.first() == Some(wanted) && glob_here(rest, &text[1..]),
+    }
+}
+
+fn in_class(class: &[char], letter: char) -> bool {
+    let (negated, class) = match class.split_first() {
+        Some(('^', rest)) => (true, rest),
+        _ => (false, class),
+    };
+    let mut found = false;
+    let mut index = 0;
+    while index < class.len() {
+        if class.get(index + 1) == Some(&'-') && index + 2 < class.len() {
+            found |= (class[index]..=class[index + 2]).contains(&letter);
+            index += 3;
+        } else {
+            found |= class[index] == letter;
+            index += 1;
+        }
+    }
+    found != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_like_in_go() {
+        for (pattern, name, matched) in [
+            ("busybox", "busybox:latest", true),
+            ("busy*", "busybox:latest", true),
+            ("busy*:lat*", "busybox:latest", true),
+            ("*/x", "a/x:1", true),
+            ("*x", "a/x:1", false),
+            ("[a-c]x", "bx:1", true),
+            ("[^a]x", "ax:1", false),
+            ("a?c", "abc:1", true),
+        ] {
+            assert_eq!(matches_name(name, pattern), matched, "{pattern} {name}");
+        }
+    }
+}

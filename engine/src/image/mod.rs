@@ -1,0 +1,155 @@
+//! Images: list, inspect, history, tag, remove, prune, import, load, save.
+
+pub(crate) mod config;
+mod inspect;
+pub(crate) mod list;
+mod remove;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use api::image::{DeleteItem, History, Inspect, Progress, PruneResponse, Summary};
+use model::Filters;
+use oci::Reference;
+
+pub use transfer::{ImageArchive, ImportParameters};
+
+use crate::engine::Inner;
+use crate::event::EventType;
+use crate::{Error, Result};
+
+/// Which images are listed, and with what.
+#[derive(Debug, Clone, Default)]
+pub struct ImageListParameters {
+    /// Those without a name too that others were made from.
+    pub all: bool,
+    /// Docker's filters.
+    pub filters: Filters,
+    /// With the bytes shared with other images.
+    pub shared_size: bool,
+    /// With the manifests of each image.
+    pub manifests: bool,
+}
+
+/// Calls about images.
+#[derive(Clone, Copy)]
+pub struct Images<'e> {
+    pub(crate) inner: &'e Arc<Inner>,
+}
+
+impl Images<'_> {
+    /// The images that the filters choose, newest first.
+    ///
+    /// # Errors
+    /// For wrong filters.
+    pub fn list(&self, parameters: &ImageListParameters) -> Result<Vec<Summary>> {
+        list::list(self.inner, parameters)
+    }
+
+    /// Everything about one image; `platform` as JSON.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn inspect(&self, name: &str, platform: Option<&str>) -> Result<Inspect> {
+        inspect::inspect(self.inner, name, platform)
+    }
+
+    /// How it was made, newest step first.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn history(&self, name: &str) -> Result<Vec<History>> {
+        inspect::history(self.inner, name)
+    }
+
+    /// Gives an image another name.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the new name is none.
+    pub fn tag(&self, name: &str, repository: &str, tag: &str) -> Result<()> {
+        let image = find(self.inner, name)?;
+        let target =
+            target_name(repository, tag)?.ok_or_else(|| Error::invalid("invalid reference format"))?;
+        self.inner.storage.images.tag(&image.id, &target).map_err(Error::from_kinded)?;
+        event(self.inner, "tag", image.id.as_str(), &target.or_latest().familiar());
+        Ok(())
+    }
+
+    /// Removes a name, and the image with its last one.
+    ///
+    /// # Errors
+    /// When it is used by a container or named elsewhere.
+    pub fn remove(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
+        remove::remove(self.inner, name, force, no_prune)
+    }
+
+    /// Removes images nobody uses: those without names, or all with the filter `dangling=false`.
+    ///
+    /// # Errors
+    /// For wrong filters.
+    pub fn prune(&self, filters: &Filters) -> Result<PruneResponse> {
+        remove::prune(self.inner, filters)
+    }
+
+    /// Makes an image of a root's tar stream; its id.
+    ///
+    /// # Errors
+    /// For wrong names, instructions and streams.
+    pub fn import(&self, parameters: &ImportParameters, body: &mut (dyn Read + Send)) -> Result<String> {
+        transfer::import(self.inner, parameters, body)
+    }
+
+    /// Takes in an archive of images.
+    ///
+    /// # Errors
+    /// For archives that are none or are not whole.
+    pub fn load(&self, body: &mut (dyn Read + Send), progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        transfer::load(self.inner, body, progress)
+    }
+
+    /// Images as one archive; checked now, written by [`ImageArchive::write_to`].
+    ///
+    /// # Errors
+    /// When there is none of one of the names.
+    pub fn save(&self, names: &[String]) -> Result<ImageArchive> {
+        transfer::save(self.inner, names)
+    }
+}
+
+/// Tells that something happened to an image.
+pub(crate) fn event(inner: &Inner, action: &str, id: &str, name: &str) {
+    event_with(inner, action, id, name, labels_of(inner, id));
+}
+
+fn event_with(inner: &Inner, action: &str, id: &str, name: &str, labels: BTreeMap<String, String>) {
+    let mut attributes = labels;
+    attributes.insert("name".to_owned(), name.to_owned());
+    inner.events.publish(EventType::Image, action, id, attributes);
+}
+
+fn labels_of(inner: &Inner, name: &str) -> BTreeMap<String, String> {
+    let image = inner.storage.images.find(name).ok();
+    image.and_then(|image| image.config.config.labels.clone()).unwrap_or_default()
+}
+
+/// The image by name or id.
+pub(crate) fn find(inner: &Inner, name: &str) -> Result<Arc<::image::Image>> {
+    inner.storage.images.find(name).map_err(Error::from_kinded)
+}
+
+/// The name a new image gets; none when no repository is given.
+///
+/// # Errors
+/// `invalid reference format: ...`.
+pub(crate) fn target_name(repository: &str, tag: &str) -> Result<Option<Reference>> {
+    if repository.is_empty() {
+        return Ok(None);
+    }
+    let reference: Reference = repository.parse().map_err(Error::from_kinded)?;
+    if tag.is_empty() {
+        return Ok(Some(reference));
+    }
+    reference.with_tag(tag).map(Some).map_err(Error::from_kinded)
+}

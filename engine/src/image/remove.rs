@@ -1,0 +1,82 @@
+//! `rmi` and `image prune`.
+
+use api::image::{DeleteItem, PruneResponse};
+use image::{Removed, Use};
+use model::Filters;
+
+use super::{event_with, labels_of};
+use crate::container::list::parse_until;
+use crate::engine::Inner;
+use crate::event::EventType;
+use crate::{Error, Result};
+
+pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
+    let labels = labels_of(inner, name);
+    let removed =
+        inner.storage.images.remove(name, force, !no_prune, &uses(inner)).map_err(Error::from_kinded)?;
+    tell(inner, &removed, &labels);
+    collect(inner)?;
+    Ok(items(&removed))
+}
+
+/// Every container's image.
+fn uses(inner: &Inner) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for container in inner.containers.list() {
+        let record = container.record();
+        if let Ok(image) = record.image_id.parse() {
+            let running = record.lifecycle.state.is_running();
+            uses.push(Use { container: record.id.to_string(), image, running });
+        }
+    }
+    uses
+}
+
+fn tell(inner: &Inner, removed: &[Removed], labels: &std::collections::BTreeMap<String, String>) {
+    for step in removed {
+        match step {
+            Removed::Untagged { image, .. } => {
+                event_with(inner, "untag", image.as_str(), image.as_str(), labels.clone())
+            }
+            Removed::Deleted(id) => event_with(inner, "delete", id.as_str(), id.as_str(), labels.clone()),
+        }
+    }
+}
+
+/// Layers no image and no container stands on any more go.
+fn collect(inner: &Inner) -> Result<()> {
+    let images = inner.storage.images.list();
+    let layers = images.iter().map(|image| image.diff_ids());
+    inner.storage.snapshots.collect(layers).map(|_| ()).map_err(Error::from_kinded)
+}
+
+fn items(removed: &[Removed]) -> Vec<DeleteItem> {
+    removed
+        .iter()
+        .map(|step| match step {
+            Removed::Untagged { name, .. } => DeleteItem { untagged: name.clone(), ..DeleteItem::default() },
+            Removed::Deleted(id) => DeleteItem { deleted: id.to_string(), ..DeleteItem::default() },
+        })
+        .collect()
+}
+
+pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
+    filters.allow_only(&["dangling", "label", "label!", "until"]).map_err(Error::from_kinded)?;
+    let only_dangling = filters.flag("dangling").map_err(Error::from_kinded)?.unwrap_or(true);
+    let until = parse_until(filters)?;
+    let before = inner.storage.layers_size();
+    let none = std::collections::BTreeMap::new();
+    let mut choose = |image: &::image::Image| {
+        (!only_dangling || image.is_dangling())
+            && until.is_none_or(|until| super::list::created(image) < until)
+            && filters.match_labels(image.config.config.labels.as_ref().unwrap_or(&none))
+    };
+    let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
+    tell(inner, &removed, &none);
+    collect(inner)?;
+    let space_reclaimed = u64::try_from(before - inner.storage.layers_size()).unwrap_or(0);
+    let attributes = [("reclaimed".to_owned(), space_reclaimed.to_string())].into();
+    inner.events.publish(EventType::Image, "prune", "", attributes);
+    let deleted = items(&removed);
+    Ok(PruneResponse { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
+}

@@ -1,0 +1,276 @@
+//! Images, writable layers and volumes together: what containers stand on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ::container::ContainerRecord;
+use ::image::Images;
+use linux::root::RootDir;
+use oci::{Digest, Platform};
+use snapshot::{Change, Snapshots, Stack};
+use store::Store;
+use volume::{CreateVolume, Volumes};
+
+use crate::container::merge::ImageDefaults;
+use crate::container::mount_request::MountRequest;
+use crate::error::Context;
+use crate::layout::Layout;
+use crate::{Error, Result};
+
+/// The storage components of one engine.
+pub(crate) struct Storage {
+    pub(crate) images: Images,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) volumes: Volumes,
+}
+
+/// An image as far as a container needs it.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// Its id.
+    pub(crate) id: String,
+    /// What containers inherit.
+    pub(crate) defaults: ImageDefaults,
+    /// Its layers, lowest first.
+    diff_ids: Vec<Digest>,
+}
+
+/// A volume that a new container uses.
+#[derive(Debug)]
+pub(crate) struct Acquired {
+    /// Its name, perhaps a generated one.
+    pub(crate) name: String,
+    /// Its folder on the host.
+    pub(crate) path: String,
+    /// Whether it was made just now.
+    pub(crate) created: bool,
+}
+
+impl Storage {
+    pub(crate) fn open(store: &Store, layout: &Layout) -> Result<Self> {
+        Ok(Self {
+            images: Images::open(&layout.image_dir(), store.clone()).map_err(Error::from_kinded)?,
+            snapshots: Snapshots::open(&layout.snapshot_dir()).map_err(Error::from_kinded)?,
+            volumes: Volumes::open(&layout.volume_dir(), store.clone()).map_err(Error::from_kinded)?,
+        })
+    }
+
+    /// Finds an image and makes sure that its layers are unpacked.
+    pub(crate) fn resolve(&self, reference: &str, platform: Option<&str>) -> Result<Image> {
+        let found = self.images.find(reference).map_err(Error::from_kinded)?;
+        if let Some(wanted) = platform {
+            check_platform(reference, wanted, &found)?;
+        }
+        self.unpack(&found)?;
+        Ok(Image {
+            id: found.id.to_string(),
+            defaults: defaults(&found),
+            diff_ids: found.diff_ids().to_vec(),
+        })
+    }
+
+    /// Unpacks the layers of an image that are not there yet.
+    pub(crate) fn unpack(&self, image: &::image::Image) -> Result<()> {
+        if self.snapshots.is_unpacked(image.diff_ids()) {
+            return Ok(());
+        }
+        let _lease = self.snapshots.lease();
+        let open = |index: usize, _: &Digest| self.images.open_layer(image, index);
+        self.snapshots.unpack(image.diff_ids(), &open).map_err(Error::from_kinded)
+    }
+
+    /// Makes a container's writable layer.
+    pub(crate) fn prepare_root(&self, key: &str, image: Option<&Image>) -> Result<()> {
+        let layers = image.map(|image| image.diff_ids.as_slice()).unwrap_or_default();
+        self.snapshots.prepare(key, layers).map(|_| ()).map_err(Error::from_kinded)
+    }
+
+    /// What the shim mounts as the container's root.
+    pub(crate) fn shim_root(&self, key: &str, volatile: bool) -> Result<shim_protocol::Rootfs> {
+        let stack = self.snapshots.stack(key).map_err(Error::from_kinded)?;
+        Ok(shim_protocol::Rootfs::Overlay(shim_protocol::Overlay {
+            lower: stack.lowers,
+            upper: stack.upper.as_ref().map(|(upper, _)| upper.clone()),
+            work: stack.upper.map(|(_, work)| work),
+            volatile,
+        }))
+    }
+
+    /// A container's root as a detached mount: nobody else sees it.
+    pub(crate) fn open_root(&self, key: &str) -> Result<RootDir> {
+        let stack = self.snapshots.stack(key).map_err(Error::from_kinded)?;
+        mount_detached(&stack)
+    }
+
+    /// The folders `inspect` shows of a writable layer.
+    pub(crate) fn root_folders(&self, key: &str) -> Option<BTreeMap<String, String>> {
+        let stack = self.snapshots.stack(key).ok()?;
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let lowers: Vec<String> = stack.lowers.iter().map(|path| text(path)).collect();
+        let mut folders = BTreeMap::from([("LowerDir".to_owned(), lowers.join(":"))]);
+        if let Some((upper, work)) = &stack.upper {
+            folders.insert("UpperDir".to_owned(), text(upper));
+            folders.insert("WorkDir".to_owned(), text(work));
+            // Where it would be mounted; the mount is only in the container's own namespace.
+            folders.insert("MergedDir".to_owned(), text(&upper.with_file_name("merged")));
+        }
+        Some(folders)
+    }
+
+    /// Bytes a container changed.
+    pub(crate) fn root_size(&self, key: &str) -> u64 {
+        self.snapshots.usage(key).map_or(0, |usage| usage.size)
+    }
+
+    /// What a container changed.
+    pub(crate) fn root_changes(&self, key: &str) -> Result<Vec<Change>> {
+        self.snapshots.changes(key).map_err(Error::from_kinded)
+    }
+
+    /// Keys of all writable layers.
+    pub(crate) fn root_keys(&self) -> Vec<String> {
+        self.snapshots.keys()
+    }
+
+    /// Removes a writable layer; what cannot be removed now is removed at the next start.
+    pub(crate) fn remove_root(&self, key: &str) {
+        if let Err(error) = self.snapshots.remove(key) {
+            eprintln!("writable layer {key}: {}", model::error::chain(&error));
+        }
+    }
+
+    /// Bytes of an image's layers.
+    pub(crate) fn image_size(&self, id: &str) -> u64 {
+        let image = self.images.find(id).ok();
+        image
+            .and_then(|image| self.snapshots.image_usage(image.diff_ids()).ok())
+            .map_or(0, |usage| usage.size)
+    }
+
+    /// Bytes of all layers together.
+    pub(crate) fn layers_size(&self) -> i64 {
+        i64::try_from(self.snapshots.layers_usage().size).unwrap_or(i64::MAX)
+    }
+
+    /// How many images there are.
+    pub(crate) fn image_count(&self) -> i64 {
+        i64::try_from(self.images.list().len()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a reference means this image now.
+    pub(crate) fn names_image(&self, reference: &str, id: &str) -> bool {
+        self.images.find(reference).is_ok_and(|image| image.id.as_str() == id)
+    }
+
+    /// Ids of an image and of all that were made from it (they have its layers below theirs).
+    pub(crate) fn descendants(&self, reference: &str) -> Vec<String> {
+        let Ok(ancestor) = self.images.find(reference) else { return Vec::new() };
+        let lower = ancestor.diff_ids();
+        let above = |image: &::image::Image| image.diff_ids().starts_with(lower) && !lower.is_empty();
+        let images = self.images.list();
+        let mut ids: Vec<String> =
+            images.iter().filter(|image| above(image)).map(|image| image.id.to_string()).collect();
+        ids.push(ancestor.id.to_string());
+        ids
+    }
+
+    /// Finds or makes the volume a mount wants.
+    pub(crate) fn acquire_volume(&self, wish: &MountRequest) -> Result<Acquired> {
+        let (volume, created) = self
+            .volumes
+            .create(CreateVolume {
+                name: wish.name.clone(),
+                driver: wish.driver.clone(),
+                options: (!wish.volume_options.is_empty()).then(|| wish.volume_options.clone()),
+                labels: (!wish.volume_labels.is_empty()).then(|| wish.volume_labels.clone()),
+            })
+            .map_err(Error::from_kinded)?;
+        let path = volume.mountpoint.to_string_lossy().into_owned();
+        Ok(Acquired { name: volume.name, path, created })
+    }
+
+    /// Removes a volume that was made for a creation that failed.
+    pub(crate) fn discard_volume(&self, name: &str) {
+        if let Err(error) = self.volumes.remove(name, true) {
+            eprintln!("volume {name}: {}", model::error::chain(&error));
+        }
+    }
+
+    /// Fills an empty volume with what the container's root has at a path.
+    pub(crate) fn fill_volume(&self, name: &str, key: &str, destination: &str) -> Result<()> {
+        let root = self.open_root(key)?;
+        let relative = destination.trim_start_matches('/');
+        self.volumes.prefill(name, &root, Path::new(relative)).map_err(Error::from_kinded)
+    }
+
+    /// Notes that a container uses its volumes.
+    pub(crate) fn acquire_volumes(&self, record: &ContainerRecord) {
+        for mount in record.mounts.iter().filter(|mount| mount.kind == "volume") {
+            // A volume somebody deleted by hand is missed at the start, with a clear error.
+            let _ = self.volumes.acquire(&mount.name, record.id.as_str());
+        }
+    }
+
+    /// The container does not use its volumes any more.
+    pub(crate) fn release_volumes(&self, record: &ContainerRecord) {
+        for mount in record.mounts.iter().filter(|mount| mount.kind == "volume") {
+            self.volumes.release(&mount.name, record.id.as_str());
+        }
+    }
+}
+
+/// A stack of layers as a detached mount.
+pub(crate) fn mount_detached(stack: &Stack) -> Result<RootDir> {
+    let overlay = linux::overlay::Overlay {
+        lowers: stack.lowers.clone(),
+        upper: stack.upper.clone(),
+        ..linux::overlay::Overlay::default()
+    };
+    overlay.mount().map(RootDir::from_fd).doing(|| "mounting the container's root".to_owned())
+}
+
+/// What containers of an image inherit.
+pub(crate) fn defaults(image: &::image::Image) -> ImageDefaults {
+    let config = &image.config.config;
+    ImageDefaults {
+        env: config.env.clone().unwrap_or_default(),
+        cmd: config.cmd.clone().unwrap_or_default(),
+        entrypoint: config.entrypoint.clone(),
+        user: config.user.clone(),
+        working_dir: config.working_dir.clone(),
+        labels: config.labels.clone().unwrap_or_default(),
+        exposed_ports: config.exposed_ports.clone().unwrap_or_default(),
+        volumes: config.volumes.clone().unwrap_or_default(),
+        stop_signal: config.stop_signal.clone(),
+        healthcheck: config.healthcheck.as_ref().map(health_document),
+        shell: config.shell.clone(),
+        on_build: config.on_build.clone(),
+    }
+}
+
+/// An image's health check as the API's document.
+pub(crate) fn health_document(check: &oci::image::Healthcheck) -> api::container::HealthConfig {
+    api::container::HealthConfig {
+        test: check.test.clone(),
+        interval: check.interval,
+        timeout: check.timeout,
+        start_period: check.start_period,
+        start_interval: check.start_interval,
+        retries: check.retries,
+    }
+}
+
+fn check_platform(reference: &str, wanted: &str, image: &::image::Image) -> Result<()> {
+    let parsed: Platform = wanted.parse().map_err(|_| {
+        Error::invalid(format!("\"{wanted}\": cannot parse platform specifier: invalid argument"))
+    })?;
+    let actual = &image.config.platform;
+    if parsed.accepts(actual) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!(
+        "image with reference {reference} was found but does not match the specified platform: wanted {}, actual: {}",
+        parsed.text(),
+        actual.text()
+    )))
+}
