@@ -104,7 +104,8 @@ impl Shim {
         if let Some(cgroup) = self.cgroup.take() {
             let _ = cgroup.remove(KILL_PATIENCE);
         }
-        self.engine = None;
+        // Unmounting may sync for a while. The connection's end tells the engine that all is put away.
         self.created = None;
+        self.engine = None;
     }
 }

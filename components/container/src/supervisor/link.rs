@@ -34,6 +34,7 @@ pub(super) struct Link {
     cgroup: Mutex<String>,
     /// The exit has been reported, or nobody wants to know.
     pub(super) done: AtomicBool,
+    finished: AtomicBool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,6 +54,7 @@ impl Link {
             pending: Mutex::new(Some(HashMap::new())),
             cgroup: Mutex::default(),
             done: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
         }
     }
 
@@ -131,9 +133,15 @@ impl Link {
     /// Lets the shim end.
     pub(super) fn finish(&self) {
         self.done.store(true, Ordering::Release);
+        self.finished.store(true, Ordering::Release);
         if !self.tell(Command::Acknowledge) {
             self.kill_shim();
         }
+    }
+
+    /// Whether the shim has been let end.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
     }
 
     /// Sends a request that is not answered; whether it got out.

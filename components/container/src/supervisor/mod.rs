@@ -11,8 +11,8 @@ mod spawn;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::{ContainerId, ErrorKind, Kinded};
 use rustix::io::Errno;
@@ -136,6 +136,8 @@ struct Shared {
     epoll: OwnedFd,
     wake: OwnedFd,
     links: Mutex<Links>,
+    // Told whenever a link is removed.
+    unlinked: Condvar,
     on_event: OnEvent,
 }
 
@@ -182,6 +184,7 @@ impl Supervisor {
             wake: rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)
                 .map_err(ShimError::Watch)?,
             links: Mutex::default(),
+            unlinked: Condvar::new(),
             on_event,
         });
         pump::start(Arc::clone(&shared))?;
@@ -195,20 +198,38 @@ impl Supervisor {
 
     /// Whether a shim is connected for the container.
     pub fn is_connected(&self, id: &ContainerId) -> bool {
-        self.shared.links().by_container.contains_key(id)
+        self.link(id).is_ok()
     }
 
     /// Ids of all containers with a connected shim.
     pub fn connected(&self) -> Vec<ContainerId> {
-        self.shared.links().by_container.keys().cloned().collect()
+        let links = self.shared.links();
+        links.by_container.values().filter(|link| !link.is_finished()).map(|link| link.id.clone()).collect()
     }
 
-    /// Starts a shim for the container and connects it. `Supervisor::create` comes next.
+    /// Waits until an acknowledged shim has put everything away (cgroup, root file system) and ended; false when it
+    /// has not in time. True at once when there is none.
+    pub fn wait_gone(&self, id: &ContainerId, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut links = self.shared.links();
+        while links.by_container.contains_key(id) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.unlinked.wait_timeout(links, left);
+            links = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Starts a shim for the container and connects it. `Supervisor::create` comes next. Waits for an earlier shim of
+    /// the same container that has been acknowledged and is still putting things away.
     ///
     /// # Errors
     /// When there is one already, or none can be started.
     pub fn spawn(&self, id: &ContainerId) -> Result<(), ShimError> {
-        if self.is_connected(id) {
+        if self.is_connected(id) || !self.wait_gone(id, REQUEST_DEADLINE) {
             return Err(ShimError::Exists { id: id.to_string() });
         }
         let directory = self.shared.directory(id);
@@ -355,7 +376,8 @@ impl Supervisor {
 
     fn link(&self, id: &ContainerId) -> Result<Arc<Link>, ShimError> {
         let links = self.shared.links();
-        links.by_container.get(id).map(Arc::clone).ok_or_else(|| ShimError::NoShim { id: id.to_string() })
+        let link = links.by_container.get(id).filter(|link| !link.is_finished());
+        link.map(Arc::clone).ok_or_else(|| ShimError::NoShim { id: id.to_string() })
     }
 
     fn ask_done(&self, id: &ContainerId, command: Command) -> Result<(), ShimError> {

@@ -161,6 +161,7 @@ impl Links {
 fn disconnected(shared: &Arc<Shared>, link: &Arc<Link>, error: &FrameError) {
     let _ = epoll::delete(&shared.epoll, &link.socket);
     shared.links().remove(link);
+    shared.unlinked.notify_all();
     if !matches!(error, FrameError::Closed) {
         link.kill_shim();
     }

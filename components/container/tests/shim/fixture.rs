@@ -86,7 +86,8 @@ fn tree() -> &'static Path {
         let tar = testkit::image::busybox_tar();
         let tree = std::env::temp_dir().join(format!("wharf-shim-tree-{}", std::process::id()));
         std::fs::create_dir_all(&tree).unwrap();
-        let status = std::process::Command::new("tar").arg("-C").arg(&tree).arg("-xf").arg(tar).status().unwrap();
+        let status =
+            std::process::Command::new("tar").arg("-C").arg(&tree).arg("-xf").arg(tar).status().unwrap();
         assert!(status.success());
         tree
     })
@@ -94,9 +95,9 @@ fn tree() -> &'static Path {
 
 fn shim_binary() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    own.ancestors().map(|directory| directory.join("wharf-shim")).find(|path| path.is_file()).unwrap_or_else(|| {
-        panic!("no wharf-shim near {}: run `cargo build -p wharf-shim` first", own.display())
-    })
+    own.ancestors().map(|directory| directory.join("wharf-shim")).find(|path| path.is_file()).unwrap_or_else(
+        || panic!("no wharf-shim near {}: run `cargo build -p wharf-shim` first", own.display()),
+    )
 }
 
 impl Fixture {
@@ -114,8 +115,10 @@ impl Fixture {
 
     fn open(&mut self) {
         let heard = Arc::clone(&self.heard);
-        let config =
-            SupervisorConfig { shim_binary: shim_binary(), containers_dir: self.directory.join("containers") };
+        let config = SupervisorConfig {
+            shim_binary: shim_binary(),
+            containers_dir: self.directory.join("containers"),
+        };
         let on_event = Box::new(move |id: &ContainerId, event| {
             heard.events.lock().unwrap().push_back((id.clone(), event));
             heard.arrived.notify_all();
@@ -210,7 +213,6 @@ impl Drop for Fixture {
         let supervisor = self.supervisor.take().unwrap();
         for id in supervisor.connected() {
             supervisor.kill_hard(&id);
-            supervisor.acknowledge(&id);
         }
         let passed = !std::thread::panicking();
         let left = wait_until(|| self.leftovers().is_empty());
@@ -252,8 +254,13 @@ impl Fixture {
             found.extend(group.pids().unwrap_or_default().into_iter().map(|pid| format!("in cgroup: {pid}")));
         }
         for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-            let groups = std::fs::read_dir(hierarchy.path().join(&self.cgroup[1..])).into_iter().flatten().flatten();
-            found.extend(groups.filter(|one| one.path().is_dir()).map(|one| format!("cgroup {}", one.path().display())));
+            let groups =
+                std::fs::read_dir(hierarchy.path().join(&self.cgroup[1..])).into_iter().flatten().flatten();
+            found.extend(
+                groups
+                    .filter(|one| one.path().is_dir())
+                    .map(|one| format!("cgroup {}", one.path().display())),
+            );
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         found.extend(mounts.lines().filter(|line| line.contains(&mine)).map(str::to_owned));
@@ -312,7 +319,8 @@ fn spec(cgroup: &str, wanted: &Wanted<'_>) -> Spec {
         options: options.iter().map(|text| (*text).to_owned()).collect(),
         ..Mount::default()
     };
-    let mut kinds = vec![NamespaceType::Mount, NamespaceType::Uts, NamespaceType::Ipc, NamespaceType::Network];
+    let mut kinds =
+        vec![NamespaceType::Mount, NamespaceType::Uts, NamespaceType::Ipc, NamespaceType::Network];
     if !wanted.host_pid {
         kinds.push(NamespaceType::Pid);
     }
@@ -324,7 +332,11 @@ fn spec(cgroup: &str, wanted: &Wanted<'_>) -> Spec {
         mounts: vec![
             mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
             mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount(
+                "/dev/pts",
+                "devpts",
+                &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+            ),
         ],
         linux: Some(Linux {
             cgroups_path: cgroup.to_owned(),

@@ -103,7 +103,12 @@ fn a_terminal_has_a_size_and_detach_keys() {
     fixture.supervisor().acknowledge(&id);
 }
 
-fn exec(fixture: &Fixture, id: &ContainerId, name: &str, args: &[&str]) -> (UnixStream, Result<i32, ShimError>) {
+fn exec(
+    fixture: &Fixture,
+    id: &ContainerId,
+    name: &str,
+    args: &[&str],
+) -> (UnixStream, Result<i32, ShimError>) {
     let (client, theirs) = UnixStream::pair().unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let exec = Exec {
@@ -136,7 +141,9 @@ fn execs_have_streams_and_codes_of_their_own() {
     assert_eq!(exec_code(&fixture, &id, "one"), 4);
     let (_client, missing) = exec(&fixture, &id, "two", &["no-such-program"]);
     match missing {
-        Err(ShimError::Refused(failure)) => assert_eq!(failure.kind, FailureKind::CommandNotFound, "{failure}"),
+        Err(ShimError::Refused(failure)) => {
+            assert_eq!(failure.kind, FailureKind::CommandNotFound, "{failure}")
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(fixture.log_text(&id), "");
@@ -324,11 +331,13 @@ fn processes_are_listed_as_ps_does() {
     let id = fixture.run(&Wanted { args: &shell("sleep 1000 & sleep 2000"), ..Wanted::default() });
     let group = linux::cgroup::Hierarchies::detect().unwrap();
     let group = group.open(&format!("{}/{}", fixture.cgroup, id.short())).unwrap();
-    assert!(wait_until(|| group.pids().unwrap().len() == 3));
-    let list = container::top::list(&group.pids().unwrap(), "-o pid,args").unwrap();
-    let commands: Vec<&str> = list.processes.iter().map(|row| row[1].as_str()).collect();
-    assert!(commands.contains(&"sleep 1000") && commands.contains(&"sleep 2000"), "{commands:?}");
-    let sample = container::stats::sample(&linux::cgroup::Hierarchies::detect().unwrap(), group.path()).unwrap();
+    let shows = |command: &str| {
+        let list = container::top::list(&group.pids().unwrap(), "-o pid,args").unwrap();
+        list.processes.iter().any(|row| row[1] == command)
+    };
+    assert!(wait_until(|| shows("sleep 1000") && shows("sleep 2000")));
+    let sample =
+        container::stats::sample(&linux::cgroup::Hierarchies::detect().unwrap(), group.path()).unwrap();
     assert!(sample.system_cpu > 0 && sample.online_cpus > 0 && sample.memory_limit < u64::MAX);
     end(&fixture, &id);
 }
