@@ -674,6 +674,8 @@ fn ipv6_is_translated_by_the_kernel_too() {
             Container::start(&manager, &[("8080", 80, Protocol::Tcp), ("[::1]:8082", 80, Protocol::Tcp)]);
         assert_eq!(server.endpoint.ipv6.unwrap().to_string(), "fd00:77::242:ac11:2");
         assert_eq!(server.endpoint.gateway_v6.unwrap().to_string(), "fd00:77::1");
+        let rules = nft(&["list", "ruleset"]);
+        assert!(rules.contains("iifname \"wharf0\" icmpv6 type nd-router-advert drop"), "{rules}");
         let listener = inside(server.sandbox.namespace(), || TcpListener::bind("[::]:80").unwrap());
         std::thread::spawn(move || {
             while let Ok((mut client, from)) = listener.accept() {
@@ -690,6 +692,7 @@ fn ipv6_is_translated_by_the_kernel_too() {
         assert!(ask(v4("[::1]:8082")).unwrap().starts_with("six "), "loopback only");
         manager.retain(&[]);
         manager.close();
+        assert!(!nft(&["list", "tables"]).contains("wharf"));
     });
 }
 

@@ -96,6 +96,8 @@ pub enum Meta {
     TransportProtocol,
     /// The packet's mark (4 bytes).
     Mark,
+    /// Name of the bridge whose port it came by (16 bytes).
+    InputBridgeName,
 }
 
 impl Meta {
@@ -108,6 +110,7 @@ impl Meta {
             Self::OutputName => 7,
             Self::NetworkProtocol => 15,
             Self::TransportProtocol => 16,
+            Self::InputBridgeName => 17,
         }
     }
 }

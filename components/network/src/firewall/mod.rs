@@ -19,6 +19,7 @@ use netlink::nft::{Family, NftSocket, Transaction};
 use self::published::Translation;
 use self::ruleset::BridgeRules;
 use crate::port::Protocol;
+use crate::sandbox::PortMode;
 
 #[derive(Debug)]
 struct State {
@@ -86,6 +87,7 @@ impl Firewall {
         state.socket.commit(transaction)?;
         state.applied = true;
         self.accept_in_foreign_chains(&mut state);
+        self.guard_frames(&mut state);
         Ok(())
     }
 
@@ -142,7 +144,19 @@ impl Firewall {
             state.socket.commit(transaction)?;
         }
         self.accept_in_foreign_chains(&mut state);
+        if !whole {
+            self.guard_frames(&mut state);
+        }
         Ok(!whole)
+    }
+
+    fn guard_frames(&self, state: &mut State) {
+        let transaction = ruleset::frames(&self.table, state.bridges.values());
+        let result = state.socket.commit(transaction);
+        // Where br_netfilter is on, our other table sees the frames as well.
+        if let (Err(error), PortMode::Plain | PortMode::Isolated) = (result, PortMode::choose(true)) {
+            state.warnings.push(format!("router advertisements of containers are not filtered: {error}"));
+        }
     }
 
     fn is_whole(&self, state: &mut State) -> Result<bool, netlink::Error> {
@@ -168,6 +182,12 @@ impl Firewall {
     fn accept_in_foreign_chains(&self, state: &mut State) {
         let names: Vec<String> = state.bridges.keys().cloned().collect();
         state.warnings.clear();
+        if legacy_iptables_used() {
+            state.warnings.push(
+                "iptables-legacy rules exist; wharf cannot see whether they drop forwarded packets"
+                    .to_owned(),
+            );
+        }
         for family in [Family::Ip, Family::Ip6] {
             match foreign::accept(&mut state.socket, family, &self.mark, &names) {
                 Ok(warnings) => state.warnings.extend(warnings),
@@ -188,14 +208,20 @@ impl Firewall {
             return;
         }
         state.applied = false;
-        let mut transaction = Transaction::new();
-        transaction.add_table(ruleset::FAMILY, &self.table);
-        transaction.delete_table(ruleset::FAMILY, &self.table);
-        let _ = state.socket.commit(transaction);
+        for family in [ruleset::FAMILY, Family::Bridge] {
+            // Refused where the kernel has no tables of that family: then there is none to remove.
+            let _ = state.socket.commit(ruleset::nothing(&self.table, family));
+        }
         for family in [Family::Ip, Family::Ip6] {
             let _ = foreign::remove(&mut state.socket, family, &self.mark);
         }
     }
+}
+
+/// The old iptables, whose tables nf_tables does not show, lists those that are in use.
+fn legacy_iptables_used() -> bool {
+    std::fs::read_to_string("/proc/net/ip_tables_names")
+        .is_ok_and(|names| names.lines().any(|name| name == "filter"))
 }
 
 /// UDP flows outlive a change of translation: a client that goes on sending would never reach the new container, or for

@@ -53,6 +53,12 @@ pub(crate) struct BridgeRules {
     pub internal: bool,
 }
 
+impl BridgeRules {
+    fn has_ipv6(&self) -> bool {
+        self.subnets.iter().any(|subnet| subnet.address.is_ipv6())
+    }
+}
+
 const FIRST: Register = Register(0);
 
 fn compare(with: &[u8], comparison: Comparison) -> Expression {
@@ -238,6 +244,10 @@ fn forward_rules(bridges: &[&BridgeRules]) -> Vec<Rule> {
 
 fn into_rules(bridge: &BridgeRules, bridges: &[&BridgeRules]) -> Vec<Rule> {
     let mut rules = Vec::new();
+    if bridge.has_ipv6() {
+        // Frames pass here where br_netfilter is on; elsewhere the table of frames does the same.
+        rules.push(rule(&[&from_bridge(&bridge.name), &router_advertisement()], discard()));
+    }
     if bridge.inter_container {
         rules.push(rule(&[&from_bridge(&bridge.name)], accept()));
     }
@@ -286,6 +296,50 @@ pub(super) fn whole<'a>(
         }
     }
     published::add(&mut transaction, table, translations.iter().copied());
+    transaction
+}
+
+const FRAMES: Family = Family::Bridge;
+const PRIORITY_BRIDGE_FILTER: i32 = -200;
+const ICMP_V6: u8 = 58;
+const ROUTER_ADVERTISEMENT: u8 = 134;
+
+fn router_advertisement() -> [Expression; 4] {
+    [
+        Expression::Meta { key: Meta::TransportProtocol, to: FIRST },
+        compare(&[ICMP_V6], Comparison::Equal),
+        Expression::Payload { base: Base::Transport, offset: 0, length: 1, to: FIRST },
+        compare(&[ROUTER_ADVERTISEMENT], Comparison::Equal),
+    ]
+}
+
+/// The transaction that replaces our table of frames: on bridges with IPv6 no container may act as a router for the
+/// others (CVE-2020-13401).
+pub(super) fn frames<'a>(table: &str, bridges: impl Iterator<Item = &'a BridgeRules>) -> Transaction {
+    let mut transaction = Transaction::new();
+    let guarded: Vec<&BridgeRules> = bridges.filter(|bridge| bridge.has_ipv6()).collect();
+    if guarded.is_empty() {
+        return transaction;
+    }
+    transaction.add_table(FRAMES, table).delete_table(FRAMES, table).add_table(FRAMES, table);
+    let base = BaseChain {
+        kind: ChainKind::Filter,
+        hook: Hook::Forward,
+        priority: PRIORITY_BRIDGE_FILTER,
+        drop: false,
+    };
+    transaction.add_chain(FRAMES, table, &Chain { name: FORWARD, base: Some(base) });
+    for bridge in guarded {
+        let on = interface(Meta::InputBridgeName, &bridge.name, Comparison::Equal);
+        transaction.add_rule(FRAMES, table, FORWARD, &rule(&[&on, &router_advertisement()], discard()));
+    }
+    transaction
+}
+
+/// The transaction that removes our tables; each need not exist.
+pub(super) fn nothing(table: &str, family: Family) -> Transaction {
+    let mut transaction = Transaction::new();
+    transaction.add_table(family, table).delete_table(family, table);
     transaction
 }
 
