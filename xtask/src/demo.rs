@@ -41,7 +41,7 @@ impl Demo {
         let engine = Command::new(binaries.join("wharfd"))
             .args([
                 "--config-file",
-                "/nonexistent/daemon.json",
+                "/dev/null",
                 "--bridge-name",
                 "wharfdemo0",
                 "--bip",

@@ -129,7 +129,7 @@ impl Engine {
             .arg(self.root.join("wharfd.pid"))
             .arg("--host")
             .arg(self.host())
-            .args(["--config-file", "/nonexistent/daemon.json"])
+            .args(["--config-file", "/dev/null"])
             .args(["--bridge-name", &self.slot.bridge()])
             .args(["--bip", &self.slot.bridge_address()])
             .args(["--cgroup-parent", &self.slot.cgroup_parent()])

@@ -164,7 +164,7 @@ fn spawn_wharfd(binary: &Path, work: &Path) -> Result<Child, String> {
         .open(work.join("wharfd.log"))
         .map_err(|error| error.to_string())?;
     Command::new(binary)
-        .args(["--config-file", "/nonexistent/daemon.json", "--bridge-name", "wharfbench0"])
+        .args(["--config-file", "/dev/null", "--bridge-name", "wharfbench0"])
         .args(["--bip", "10.214.0.1/16", "--cgroup-parent", "/wharf-bench"])
         .arg("--data-root")
         .arg(work.join("data"))
