@@ -7,7 +7,7 @@ use api_client::{ClientError, Query};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::options::{self, Created};
+use super::options;
 use crate::command::{Arity, Command};
 use crate::commands::image::pull;
 use crate::failure::{Failure, Outcome, file_failure};
@@ -65,7 +65,7 @@ pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> 
         pull::pull(session, image, platform, quiet, true)?;
     }
     let answer = match send(session, matches, &body, platform) {
-        Err(Failure::Client(error)) if policy == "missing" && is_missing_image(&error, image) => {
+        Err(Failure::Client(error)) if policy == "missing" && is_missing_image(&error) => {
             if !quiet {
                 eprintln!(
                     "Unable to find image '{}' locally",
@@ -91,8 +91,7 @@ fn platform<'a>(session: &'a Session, matches: &'a Matches) -> &'a str {
     }
 }
 
-fn is_missing_image(error: &ClientError, image: &str) -> bool {
-    let _ = image;
+fn is_missing_image(error: &ClientError) -> bool {
     error.is_not_found() && error.to_string().contains("No such image")
 }
 
@@ -140,9 +139,4 @@ impl Drop for CidFile {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-/// What `run` needs besides the id.
-pub fn prepare(session: &Session, matches: &Matches, detached: bool) -> Result<Created, Failure> {
-    options::build(session, matches, detached)
 }

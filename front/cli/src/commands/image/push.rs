@@ -72,8 +72,3 @@ pub fn platform(text: &str) -> serde_json::Value {
         None => json!({"architecture": architecture, "os": os}),
     }
 }
-
-/// Complains about an empty name.
-pub fn refuse_empty(name: &str) -> Outcome {
-    if name.is_empty() { Err(Failure::text("invalid reference format")) } else { Ok(()) }
-}

@@ -13,7 +13,7 @@ mod security;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Created, build};
+pub use body::build;
 pub use check::restart_policy;
 pub use environment::read_environment;
 pub use flags::FLAGS;
