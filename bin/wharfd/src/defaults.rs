@@ -1,0 +1,63 @@
+//! Where things are when nothing else is said: wharf's own places, or dockerd's when called by that name.
+
+use std::path::{Path, PathBuf};
+
+/// Default paths and names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Defaults {
+    pub(crate) data_root: PathBuf,
+    pub(crate) exec_root: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) pidfile: PathBuf,
+    pub(crate) config_file: PathBuf,
+    pub(crate) bridge: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) shim_path: PathBuf,
+}
+
+impl Defaults {
+    /// For a program called by this name, with the shim at this path.
+    pub(crate) fn of_program(name: &str, shim_path: PathBuf) -> Self {
+        let base = Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if base == "dockerd" { Self::docker(shim_path) } else { Self::wharf(shim_path) }
+    }
+
+    /// wharf's own places.
+    pub(crate) fn wharf(shim_path: PathBuf) -> Self {
+        Self {
+            data_root: PathBuf::from("/var/lib/wharf"),
+            exec_root: PathBuf::from("/run/wharf"),
+            socket: PathBuf::from("/run/wharf.sock"),
+            pidfile: PathBuf::from("/run/wharf.pid"),
+            config_file: PathBuf::from("/etc/wharf/daemon.json"),
+            bridge: "wharf0",
+            group: "docker",
+            shim_path,
+        }
+    }
+
+    fn docker(shim_path: PathBuf) -> Self {
+        Self {
+            data_root: PathBuf::from("/var/lib/docker"),
+            exec_root: PathBuf::from("/var/run/docker"),
+            socket: PathBuf::from("/var/run/docker.sock"),
+            pidfile: PathBuf::from("/var/run/docker.pid"),
+            config_file: PathBuf::from("/etc/docker/daemon.json"),
+            bridge: "docker0",
+            group: "docker",
+            shim_path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_decides() {
+        let of = |name| Defaults::of_program(name, PathBuf::new());
+        assert_eq!(of("/usr/sbin/dockerd").data_root, Path::new("/var/lib/docker"));
+        assert_eq!(of("wharfd").socket, Path::new("/run/wharf.sock"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Images in and out: pull, import, load, save.
+
+use std::io::Write;
+
+use api::image::Progress;
+use engine::image::ImportParameters;
+
+use super::container_archive::finish;
+use super::image::platform_text;
+use crate::call::{Call, write_record};
+use crate::failure::Failure;
+
+type Answer = Result<(), Failure>;
+
+/// Bytes gathered before they become one chunk of the answer.
+const BLOCK: usize = 128 * 1024;
+/// The end of a progress line.
+const LINE_END: &str = "\r\n";
+
+/// `POST /images/create`: pull with `fromImage`, import with `fromSrc`.
+pub(crate) fn create(call: &mut Call<'_, '_>) -> Answer {
+    if call.query.text("fromImage").is_empty() && !call.query.text("fromSrc").is_empty() {
+        return import(call);
+    }
+    pull(call)
+}
+
+/// There is no registry client yet: what is here already is up to date, the rest can't be had.
+fn pull(call: &mut Call<'_, '_>) -> Answer {
+    let (image, tag) = (call.query.text("fromImage").to_owned(), call.query.text("tag").to_owned());
+    if image.is_empty() {
+        return Err(Failure::new(400, "invalid reference format"));
+    }
+    let short = image
+        .strip_prefix("docker.io/library/")
+        .or_else(|| image.strip_prefix("docker.io/"))
+        .unwrap_or(&image);
+    if short == "scratch" {
+        return Err(Failure::new(403, "'scratch' is a reserved name"));
+    }
+    check_reference(&image, &tag)?;
+    Err(Failure::new(
+        404,
+        format!(
+            "pull access denied for {short}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"
+        ),
+    ))
+}
+
+/// A name that could be pulled: Docker refuses others before it asks a registry.
+fn check_reference(image: &str, tag: &str) -> Answer {
+    let separator = if tag.contains(':') { "@" } else { ":" };
+    let full = if tag.is_empty() { image.to_owned() } else { format!("{image}{separator}{tag}") };
+    match full.parse::<oci::Reference>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::new(400, error.to_string())),
+    }
+}
+
+fn import(call: &mut Call<'_, '_>) -> Answer {
+    let query = &call.query;
+    let source = query.text("fromSrc").to_owned();
+    let parameters = ImportParameters {
+        source: source.clone(),
+        repository: query.text("repo").to_owned(),
+        tag: query.text("tag").to_owned(),
+        message: query.text("message").to_owned(),
+        changes: query.all("changes"),
+        platform: query.non_empty("platform"),
+    };
+    if source != "-" {
+        return Err(Failure::new(501, "importing from a URL is not supported by this engine yet"));
+    }
+    let images = call.engine.images();
+    let id = images.import(&parameters, &mut call.exchange.body()?)?;
+    let mut output = call.stream(api::stream::JSON)?;
+    write_record(&mut output, &Progress::status("", id), LINE_END)?;
+    Ok(output.finish()?)
+}
+
+/// `POST /images/load`: progress while the archive still comes in.
+pub(crate) fn load(call: &mut Call<'_, '_>) -> Answer {
+    let quiet = call.query.flag_or("quiet", true);
+    check_platforms(call)?;
+    let images = call.engine.images();
+    let head = call.head(200).content_type(api::stream::JSON);
+    let (mut body, mut output) = call.exchange.duplex(&head)?;
+    // A client that stops listening still gets its images loaded, as with Docker.
+    let mut tell = |progress: Progress| {
+        if !(quiet && progress.progress_detail.is_some()) {
+            let _ = write_record(&mut output, &progress, LINE_END);
+        }
+    };
+    if let Err(error) = images.load(&mut body, &mut tell) {
+        write_record(&mut output, &Progress::failure(error.message()), LINE_END)?;
+    }
+    Ok(output.finish()?)
+}
+
+/// Platforms have to be well-formed; the archive is taken or given whole.
+fn check_platforms(call: &Call<'_, '_>) -> Answer {
+    let given = if call.version.at_least(48) { call.query.all("platform") } else { Vec::new() };
+    given.iter().try_for_each(|text| platform_text(text).map(drop))
+}
+
+/// `GET /images/{*}/get`
+pub(crate) fn save_one(call: &mut Call<'_, '_>) -> Answer {
+    let name = call.name();
+    save(call, &[name])
+}
+
+/// `GET /images/get`
+pub(crate) fn save_many(call: &mut Call<'_, '_>) -> Answer {
+    let names = call.query.all("names");
+    save(call, &names)
+}
+
+fn save(call: &mut Call<'_, '_>, names: &[String]) -> Answer {
+    check_platforms(call)?;
+    let engine = call.engine;
+    let archive = engine.images().save(names)?;
+    let output = call.stream(api::stream::TAR)?;
+    let mut output = std::io::BufWriter::with_capacity(BLOCK, output);
+    archive.write_to(engine, &mut output)?;
+    output.flush()?;
+    finish(output)
+}

@@ -1,0 +1,99 @@
+//! Answers of routes whose feature this engine does not have yet, in Docker's words where Docker has such a state.
+
+use api::system::BuildPruneResponse;
+
+use crate::call::Call;
+use crate::failure::Failure;
+
+type Answer = Result<(), Failure>;
+
+/// Cluster calls outside a cluster.
+pub(crate) fn swarm(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(
+        503,
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
+    ))
+}
+
+/// Leaving what was never joined.
+pub(crate) fn swarm_leave(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(503, "This node is not part of a swarm"))
+}
+
+/// Starting or joining a cluster.
+pub(crate) fn swarm_init(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(501, "swarm mode is not supported by this engine yet"))
+}
+
+/// Volumes of a cluster.
+pub(crate) fn cluster_volume(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(503, "volume update only valid for cluster volumes, but swarm is unavailable"))
+}
+
+/// The plugins there are: none.
+pub(crate) fn plugins(call: &mut Call<'_, '_>) -> Answer {
+    call.query
+        .filters()?
+        .allow_only(&["capability", "enabled"])
+        .map_err(|error| Failure::new(400, error.to_string()))?;
+    call.json(200, &[(); 0])
+}
+
+/// One plugin, which can't exist.
+pub(crate) fn plugin(call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(404, format!("plugin {:?} not found", call.name())))
+}
+
+/// Getting plugins.
+pub(crate) fn plugin_call(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(501, "plugins are not supported by this engine"))
+}
+
+/// Building images.
+pub(crate) fn build(call: &mut Call<'_, '_>) -> Answer {
+    call.exchange.close_after();
+    Err(Failure::new(501, "building images is not supported by this engine yet"))
+}
+
+/// The build cache, which is empty.
+pub(crate) fn build_prune(call: &mut Call<'_, '_>) -> Answer {
+    call.json(200, &BuildPruneResponse::default())
+}
+
+/// Builds that could be cancelled: none.
+pub(crate) fn build_cancel(call: &mut Call<'_, '_>) -> Answer {
+    match call.query.text("id") {
+        "" => Err(Failure::new(400, "build ID not provided")),
+        _ => call.empty(204),
+    }
+}
+
+/// Build sessions.
+pub(crate) fn session(call: &mut Call<'_, '_>) -> Answer {
+    if !call.exchange.head.wants_upgrade() {
+        return Err(Failure::new(400, "no upgrade proto in request"));
+    }
+    Err(Failure::new(501, "build sessions are not supported by this engine yet"))
+}
+
+/// Asking a registry about an image.
+pub(crate) fn distribution(call: &mut Call<'_, '_>) -> Answer {
+    let name = call.name();
+    Err(Failure::new(501, format!("asking registries about {name} is not supported by this engine yet")))
+}
+
+/// Searching a registry.
+pub(crate) fn registry_search(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(501, "searching registries is not supported by this engine yet"))
+}
+
+/// Pushing to a registry.
+pub(crate) fn push(_call: &mut Call<'_, '_>) -> Answer {
+    Err(Failure::new(501, "pushing to registries is not supported by this engine yet"))
+}
+
+/// Logging in to a registry.
+pub(crate) fn auth(call: &mut Call<'_, '_>) -> Answer {
+    let _: api::system::AuthConfig = call.read_json()?;
+    Err(Failure::new(501, "logging in to registries is not supported by this engine yet"))
+}
