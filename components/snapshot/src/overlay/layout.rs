@@ -1,0 +1,115 @@
+//! Where everything is; all paths of the driver come from here.
+
+use std::path::{Path, PathBuf};
+
+use oci::Digest;
+
+use crate::error::{Result, file_error};
+
+/// The driver's directories.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Makes the directories and empties the one for new things.
+    pub(super) fn make(&self) -> Result<()> {
+        let new = self.root.join("new");
+        match std::fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error("clean", &new)(error));
+            }
+            _ => {}
+        }
+        for name in ["", "layers", "init", "active", "new", "trash", "empty"] {
+            let path = self.root.join(name);
+            store::file::make_private_dir(&path).map_err(file_error("prepare", &path))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    pub(super) fn layer(&self, chain: &Digest) -> PathBuf {
+        self.root.join("layers").join(chain.hex())
+    }
+
+    /// The initial layer above a chain, or above nothing.
+    pub(super) fn init(&self, chain: Option<&Digest>) -> PathBuf {
+        self.root.join("init").join(chain.map_or("none", Digest::hex))
+    }
+
+    pub(super) fn active(&self, key: &str) -> PathBuf {
+        self.root.join("active").join(key)
+    }
+
+    /// An empty layer, below roots that have none.
+    pub(super) fn empty(&self) -> PathBuf {
+        self.root.join("empty")
+    }
+
+    /// The file with the boot everything was last used in.
+    pub(super) fn boot(&self) -> PathBuf {
+        self.root.join("boot")
+    }
+
+    pub(super) fn inits(&self) -> PathBuf {
+        self.root.join("init")
+    }
+
+    pub(super) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// A new directory of a name nobody has.
+    pub(super) fn fresh(&self) -> Result<PathBuf> {
+        let path = self.root.join("new").join(model::id::random_hex());
+        std::fs::create_dir(&path).map_err(file_error("make", &path))?;
+        store::file::make_private_dir(&path).map_err(file_error("make", &path))?;
+        Ok(path)
+    }
+
+    pub(super) fn list_layers(&self) -> Result<Vec<(PathBuf, String)>> {
+        list(&self.root.join("layers"))
+    }
+
+    pub(super) fn list_active(&self) -> Result<Vec<(PathBuf, String)>> {
+        list(&self.root.join("active"))
+    }
+}
+
+/// The name of the directory in a snapshot that says what it stands on.
+pub(super) fn top_name(top: Option<&Digest>) -> String {
+    format!("{TOP}{}", top.map_or("none", Digest::hex))
+}
+
+/// What a snapshot stands on; none when it does not say.
+pub(super) fn read_top(snapshot: &Path) -> Option<Option<Digest>> {
+    for entry in std::fs::read_dir(snapshot).ok()? {
+        let name = entry.ok()?.file_name();
+        match name.to_str().and_then(|name| name.strip_prefix(TOP)) {
+            Some("none") => return Some(None),
+            Some(hex) => return format!("sha256:{hex}").parse().ok().map(Some),
+            None => {}
+        }
+    }
+    None
+}
+
+const TOP: &str = "top-";
+
+fn list(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(file_error("list", directory))? {
+        let entry = entry.map_err(file_error("list", directory))?;
+        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
+    }
+    Ok(found)
+}

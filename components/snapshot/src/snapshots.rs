@@ -1,0 +1,187 @@
+//! The facade: one driver, unpacking of whole images, and leases that keep new layers from being collected.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use oci::Digest;
+
+use crate::chain::above;
+use crate::error::Result;
+use crate::{Change, Driver, OverlayDriver, SnapshotError, Stack, Usage};
+
+/// Layers unpacked at the same time.
+const UNPACKERS: usize = 4;
+
+/// Opens the uncompressed tar stream of a layer, given its place in the image (0 is the lowest) and its diff id. The
+/// stream itself fails at its end when the bytes do not have that digest.
+pub type OpenLayer<'a> = dyn Fn(usize, &Digest) -> io::Result<Box<dyn Read + Send>> + Sync + 'a;
+
+/// All layers and snapshots of an engine.
+#[derive(Clone)]
+pub struct Snapshots {
+    driver: Arc<dyn Driver>,
+    leases: Arc<RwLock<()>>,
+}
+
+impl Snapshots {
+    /// Opens the directory with the driver of this machine, and cleans up what a crash left.
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self::with_driver(OverlayDriver::open(root)?))
+    }
+
+    /// With a driver of choice.
+    pub fn with_driver(driver: impl Driver + 'static) -> Self {
+        Self { driver: Arc::new(driver), leases: Arc::new(RwLock::new(())) }
+    }
+
+    /// The driver's name.
+    pub fn driver_name(&self) -> &'static str {
+        self.driver.name()
+    }
+
+    /// While it is held no layer is collected: held from unpacking until an image record or snapshot names them.
+    pub fn lease(&self) -> RwLockReadGuard<'_, ()> {
+        self.leases.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The chain ids for an image's diff ids, lowest first.
+    pub fn chains(diff_ids: &[Digest]) -> Vec<Digest> {
+        let mut chains: Vec<Digest> = Vec::with_capacity(diff_ids.len());
+        for diff_id in diff_ids {
+            let chain = above(chains.last(), diff_id);
+            chains.push(chain);
+        }
+        chains
+    }
+
+    /// Whether all layers of an image are there.
+    pub fn is_unpacked(&self, diff_ids: &[Digest]) -> bool {
+        Self::chains(diff_ids).iter().all(|chain| self.driver.has_layer(chain))
+    }
+
+    /// Unpacks the layers of an image that are not there yet, several at a time.
+    pub fn unpack(&self, diff_ids: &[Digest], open: &OpenLayer<'_>) -> Result<()> {
+        let chains = Self::chains(diff_ids);
+        let missing: Vec<usize> = (0..chains.len())
+            .filter(|index| chains.get(*index).is_some_and(|c| !self.driver.has_layer(c)))
+            .collect();
+        let queue = Mutex::new(missing.iter().copied());
+        let failure: Mutex<Option<SnapshotError>> = Mutex::new(None);
+        let work = || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(index) = next else { return };
+                if failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                    return;
+                }
+                if let Err(error) = self.unpack_one(index, &chains, diff_ids, open) {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            }
+        };
+        match missing.len() {
+            0 | 1 => work(),
+            count => std::thread::scope(|scope| {
+                for _ in 0..count.min(UNPACKERS) {
+                    scope.spawn(work);
+                }
+            }),
+        }
+        failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    fn unpack_one(
+        &self,
+        index: usize,
+        chains: &[Digest],
+        diff_ids: &[Digest],
+        open: &OpenLayer<'_>,
+    ) -> Result<()> {
+        let (Some(chain), Some(diff_id)) = (chains.get(index), diff_ids.get(index)) else { return Ok(()) };
+        let parent = index.checked_sub(1).and_then(|below| chains.get(below));
+        let mut stream = open(index, diff_id)
+            .map_err(|source| SnapshotError::Source { diff_id: diff_id.clone(), source })?;
+        self.driver.add_layer(chain, parent, &mut stream)
+    }
+
+    /// Removes all layers that are neither part of one of these images (by their diff ids) nor below a snapshot.
+    /// Answers the chain ids of the removed ones.
+    pub fn collect<'a>(&self, images: impl IntoIterator<Item = &'a [Digest]>) -> Result<Vec<Digest>> {
+        let _all = self.leases.write().unwrap_or_else(PoisonError::into_inner);
+        let keep: HashSet<Digest> = images.into_iter().flat_map(Self::chains).collect();
+        self.driver.remove_layers(&keep)
+    }
+
+    /// Makes a writable snapshot above an image's layers, which must be unpacked.
+    pub fn prepare(&self, key: &str, diff_ids: &[Digest]) -> Result<Stack> {
+        self.driver.prepare(key, &Self::chains(diff_ids))
+    }
+
+    /// What to stack for a snapshot.
+    pub fn stack(&self, key: &str) -> Result<Stack> {
+        self.driver.stack(key)
+    }
+
+    /// What to stack for a read-only view of an image.
+    pub fn view(&self, diff_ids: &[Digest]) -> Result<Stack> {
+        self.driver.view(&Self::chains(diff_ids))
+    }
+
+    /// The keys of all snapshots, so that the engine can remove those nobody knows.
+    pub fn keys(&self) -> Vec<String> {
+        self.driver.keys()
+    }
+
+    /// Removes a snapshot; a missing one is no error.
+    pub fn remove(&self, key: &str) -> Result<()> {
+        self.driver.remove(key)
+    }
+
+    /// Size of what a snapshot changed (`SizeRw`).
+    pub fn usage(&self, key: &str) -> Result<Usage> {
+        self.driver.usage(key)
+    }
+
+    /// Size of all layers of an image (the image's `Size`; with [`Self::usage`] added: `SizeRootFs`).
+    pub fn image_usage(&self, diff_ids: &[Digest]) -> Result<Usage> {
+        let mut total = Usage::default();
+        for chain in Self::chains(diff_ids) {
+            total += self.driver.layer_usage(&chain)?;
+        }
+        Ok(total)
+    }
+
+    /// Size of each layer of an image, lowest first (`history`).
+    pub fn layer_usages(&self, diff_ids: &[Digest]) -> Result<Vec<Usage>> {
+        Self::chains(diff_ids).iter().map(|chain| self.driver.layer_usage(chain)).collect()
+    }
+
+    /// Size of all layers together, each counted once (`LayersSize`).
+    pub fn layers_usage(&self) -> Usage {
+        let mut total = Usage::default();
+        for chain in self.driver.layers() {
+            total += self.driver.layer_usage(&chain).unwrap_or_default();
+        }
+        total
+    }
+
+    /// What a snapshot changed against its image, sorted by path (`diff`).
+    pub fn changes(&self, key: &str) -> Result<Vec<Change>> {
+        self.driver.changes(key)
+    }
+
+    /// Writes what a snapshot changed as the tar stream of a layer (`commit`).
+    pub fn write_diff(&self, key: &str, out: &mut dyn Write) -> Result<()> {
+        self.driver.write_diff(key, out)
+    }
+}
+
+/// Writes a whole root, given by its (detached) mount, as a tar stream (`export`).
+pub fn export(
+    root: std::os::fd::BorrowedFd<'_>,
+    out: &mut dyn Write,
+) -> std::result::Result<(), archive::ArchiveError> {
+    archive::write_tree(root, &archive::TreeOptions::whole(), out)
+}
