@@ -240,10 +240,8 @@ fn idmapped_mounts() {
     if !needs("idmapped mounts") {
         return;
     }
-    let (mut bundle, source) = with_source("stat -c %u:%g /mnt/file");
+    let (bundle, source) = with_source("stat -c %u:%g /mnt/file");
     let mapping = json!([{"containerID": 0, "hostID": 5000, "size": 1000}]);
-    bundle.set("/mounts/6", Value::Null);
-    bundle.spec["mounts"].as_array_mut().expect("mounts").retain(|mount| !mount.is_null());
     let bundle = bundle.push(
         "/mounts",
         json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["bind", "idmap"], "uidMappings": mapping, "gidMappings": mapping}),

@@ -1,0 +1,135 @@
+//! Everything from outside that is parsed, each as a function of bytes that must never panic.
+//!
+//! `fuzz/` drives them with libFuzzer (`cargo fuzz run api_body`); the tests below drive them with a short run of
+//! damaged good inputs, in every run of the test command. It owns no parser: it only names them.
+
+#![forbid(unsafe_code)]
+
+use std::io::Read as _;
+
+/// Bodies of API requests.
+pub fn api_body(data: &[u8]) {
+    let _ = api::lenient::decode::<api::container::CreateRequest>(data);
+    let _ = api::lenient::decode::<api::container::UpdateRequest>(data);
+    let _ = api::lenient::decode::<api::exec::CreateRequest>(data);
+    let _ = api::lenient::decode::<api::volume::CreateRequest>(data);
+    let _ = api::lenient::decode::<api::network::CreateRequest>(data);
+}
+
+/// Names of images.
+pub fn reference(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(parsed) = text.parse::<oci::reference::Reference>()
+    {
+        let canonical = parsed.canonical();
+        let again = canonical.parse::<oci::reference::Reference>();
+        assert_eq!(
+            again.map(|again| again.canonical()).ok(),
+            Some(canonical),
+            "a canonical name parses to itself"
+        );
+    }
+}
+
+/// Ports as requests name them.
+pub fn port(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = engine::container::port_spec::parse_key(text);
+        let _ = engine::container::port_spec::parse_host_range(text);
+    }
+}
+
+/// Archives, read to their end.
+pub fn tar(data: &[u8]) {
+    let limits = archive::Limits { total_size: 1 << 24, entries: 10_000, ..archive::Limits::DEFAULT };
+    let mut reader = archive::Reader::new(data, limits);
+    let mut content = Vec::new();
+    while let Ok(Some(_)) = reader.next_entry() {
+        content.clear();
+        if reader.by_ref().take(1 << 20).read_to_end(&mut content).is_err() {
+            break;
+        }
+    }
+}
+
+/// Configurations, manifests and indexes of images.
+pub fn image_config(data: &[u8]) {
+    let _ = serde_json::from_slice::<oci::image::ImageConfig>(data);
+    let _ = serde_json::from_slice::<oci::image::Manifest>(data);
+    let _ = serde_json::from_slice::<oci::image::Index>(data);
+}
+
+#[cfg(test)]
+mod tests {
+    /// Random numbers, the same in every run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, sides: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 % sides.max(1) as u64).unwrap_or(0)
+        }
+    }
+
+    /// Damages a good input in one to four places, many times over.
+    fn damage(seeds: &[&[u8]], target: fn(&[u8])) {
+        let mut dice = Dice(0x5eed_5eed_5eed_5eed);
+        for seed in seeds {
+            target(seed);
+            for _ in 0..2_000 {
+                let mut data = seed.to_vec();
+                for _ in 0..=dice.roll(4) {
+                    let at = dice.roll(data.len());
+                    match dice.roll(4) {
+                        0 if !data.is_empty() => data[at] = dice.roll(256) as u8,
+                        1 => data.insert(at.min(data.len()), dice.roll(256) as u8),
+                        2 if !data.is_empty() => drop(data.remove(at)),
+                        _ => data.truncate(at),
+                    }
+                }
+                target(&data);
+            }
+        }
+    }
+
+    #[test]
+    fn api_bodies() {
+        damage(&[
+            br#"{"Image":"busybox","Cmd":["a"],"Env":null,"HostConfig":{"Memory":1,"Binds":["/a:/b"],"PortBindings":{"80/tcp":[{"HostPort":"1"}]}},"NetworkingConfig":{"EndpointsConfig":{}}}"#,
+            br#"{"Name":"v","Driver":"local","DriverOpts":{"a":"b"},"Labels":{}}"#,
+            b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+        ], super::api_body);
+    }
+
+    #[test]
+    fn references() {
+        damage(&[b"busybox", b"host.example:5000/a/b_c:v1.2@sha256:1111111111111111111111111111111111111111111111111111111111111111", b"[::1]:5000/x"], super::reference);
+    }
+
+    #[test]
+    fn ports() {
+        damage(&[b"80/tcp", b"8000-8010/udp", b"65535/sctp", b"1-2"], super::port);
+    }
+
+    #[test]
+    fn archives() {
+        let mut writer = archive::Writer::new(Vec::new());
+        let long = "long/".repeat(60);
+        for name in ["a", "dir/b", long.as_str()] {
+            let entry = archive::Entry::file(name, 0o644, 5);
+            writer.append_bytes(&entry, b"hello").expect("write an entry");
+        }
+        let tar = writer.finish().expect("end the archive");
+        damage(&[&tar], super::tar);
+    }
+
+    #[test]
+    fn image_configs() {
+        damage(&[
+            br#"{"architecture":"amd64","os":"linux","config":{"Env":["A=b"],"Cmd":["sh"],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":["sha256:1111111111111111111111111111111111111111111111111111111111111111"]},"history":[{"created":"2026-01-01T00:00:00Z"}]}"#,
+            br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":1},"layers":[]}"#,
+        ], super::image_config);
+    }
+}
