@@ -39,14 +39,7 @@ impl Demo {
         std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
         let log = std::fs::File::create(root.join("wharfd.log")).map_err(|error| error.to_string())?;
         let engine = Command::new(binaries.join("wharfd"))
-            .args([
-                "--config-file",
-                "/dev/null",
-                "--bridge-name",
-                "wharfdemo0",
-                "--bip",
-                "10.212.0.1/24",
-            ])
+            .args(["--config-file", "/dev/null", "--bridge-name", "wharfdemo0", "--bip", "10.212.0.1/24"])
             .args(["--cgroup-parent", "/wharf-demo"])
             .arg("--data-root")
             .arg(root.join("data"))
