@@ -143,13 +143,6 @@ impl Engine {
         self.wait_until_ready();
     }
 
-    /// An empty daemon.json, so that the machine's own is not read.
-    fn configuration(&self) -> PathBuf {
-        let path = self.root.join("daemon.json");
-        std::fs::write(&path, "{}").expect("write daemon.json");
-        path
-    }
-
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
