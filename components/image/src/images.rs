@@ -226,3 +226,6 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
     state.refresh_names();
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,20 @@ impl Images {
         event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Vec<Loaded>> {
         let lease = self.lease();
+        let loaded = self.load_leased(stream, event);
+        drop(lease);
+        if loaded.is_err() {
+            // What came in until then belongs to nobody.
+            self.collect_garbage(&self.lock())?;
+        }
+        loaded
+    }
+
+    fn load_leased(
+        &self,
+        stream: &mut (dyn Read + Send),
+        event: &mut dyn FnMut(LoadEvent),
+    ) -> Result<Vec<Loaded>> {
         let contents = self.take_in(stream, event)?;
         let mut candidates = layout::candidates(self, &contents)?;
         docker::complete(self, &contents, &mut candidates)?;
@@ -77,9 +91,7 @@ impl Images {
         for candidate in &candidates {
             self.check(candidate)?;
         }
-        let loaded = candidates.into_iter().map(|candidate| self.keep(candidate)).collect();
-        drop(lease);
-        loaded
+        candidates.into_iter().map(|candidate| self.keep(candidate)).collect()
     }
 
     fn keep(&self, candidate: Candidate) -> Result<Loaded> {

@@ -119,7 +119,7 @@ impl Removal<'_> {
                 image: image.id.short().to_owned(),
             });
         }
-        let own = image.names.iter().find(|known| *known == name || known.digest() == name.digest());
+        let own = image.names.iter().find(|known| *known == name || is_same_digest(known, name));
         let own = own.cloned().unwrap_or_else(|| name.clone());
         let mut gone = vec![own.clone()];
         let others = image.names.iter().filter(|other| **other != own && other.name() == own.name());
@@ -219,6 +219,11 @@ fn is_single(names: &[Reference]) -> bool {
     let tags = names.iter().filter(|name| name.digest().is_none()).count();
     let repositories = names.iter().map(Reference::name).collect::<std::collections::HashSet<_>>().len();
     names.len() <= 1 || (tags <= 1 && repositories <= 1)
+}
+
+/// A name with a digest may carry a tag too; it is stored without.
+fn is_same_digest(one: &Reference, other: &Reference) -> bool {
+    one.digest().is_some() && one.digest() == other.digest() && one.name() == other.name()
 }
 
 fn is_id_prefix(id: &Digest, text: &str) -> bool {
