@@ -1,5 +1,8 @@
 //! `linux.devices` and the default devices.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+
 use conformance::Bundle;
 use serde_json::json;
 
@@ -39,13 +42,25 @@ fn devices_of_the_configuration() {
     assert_eq!(bundle.run().ok(), expected);
 }
 
+/// A character device of this machine beyond the default ones that can be opened without special rights.
+fn some_device() -> Option<(u32, u32)> {
+    let names = ["loop-control", "fuse", "btrfs-control", "vga_arbiter", "autofs", "hwrng", "rtc0", "hpet"];
+    let open = |name: &str| File::open(format!("/dev/{name}")).ok()?.metadata().ok();
+    let device = names.iter().find_map(|name| open(name))?.rdev();
+    Some((rustix::fs::major(device), rustix::fs::minor(device)))
+}
+
 #[test]
 fn access_follows_the_rules() {
-    let device = json!({"path": "/dev/own", "type": "c", "major": 10, "minor": 237, "fileMode": 0o666});
+    let Some((major, minor)) = some_device() else {
+        println!("passed over: this machine has no device to open");
+        return;
+    };
+    let device = json!({"path": "/dev/own", "type": "c", "major": major, "minor": minor, "fileMode": 0o666});
     let script = "true 2>/dev/null </dev/own && echo open || echo refused";
     let bundle = Bundle::script(script).push("/linux/devices", device.clone());
     assert_eq!(bundle.run().ok(), "refused");
-    let rule = json!({"allow": true, "type": "c", "major": 10, "minor": 237, "access": "r"});
+    let rule = json!({"allow": true, "type": "c", "major": major, "minor": minor, "access": "r"});
     let bundle = Bundle::script(script).push("/linux/devices", device).push("/linux/resources/devices", rule);
     assert_eq!(bundle.run().ok(), "open");
 }
