@@ -94,6 +94,9 @@ fn tree() -> &'static Path {
 }
 
 fn shim_binary() -> PathBuf {
+    if let Some(directory) = std::env::var_os("WHARF_BIN_DIR") {
+        return PathBuf::from(directory).join("wharf-shim");
+    }
     let own = std::env::current_exe().unwrap();
     own.ancestors().map(|directory| directory.join("wharf-shim")).find(|path| path.is_file()).unwrap_or_else(
         || panic!("no wharf-shim near {}: run `cargo build -p wharf-shim` first", own.display()),
