@@ -247,15 +247,16 @@ fn joined(inner: &Inner, settings: &Settings) -> Result<Joined> {
     Ok(joined)
 }
 
-/// `/dev/shm` of a container that shares its memory, or the host's.
-pub(crate) fn shared_memory(inner: &Inner, settings: &Settings) -> Option<PathBuf> {
+/// `/dev/shm` where it is not the container's own: the host's, or a folder that several share.
+pub(crate) fn shared_memory(inner: &Inner, settings: &Settings, id: &str) -> Option<PathBuf> {
     match &settings.ipc {
         IpcMode::Host => Some(PathBuf::from("/dev/shm")),
-        IpcMode::Container(id) => {
-            let pid = inner.find(id).ok()?.record().lifecycle.state.pid();
-            (pid != 0).then(|| PathBuf::from(format!("/proc/{pid}/root/dev/shm")))
+        IpcMode::Shareable => Some(inner.layout.shared_memory_dir(id)),
+        IpcMode::Container(donor) => {
+            let donor = inner.find(donor).ok()?.record();
+            shared_memory(inner, &super::create::settings_of(&donor).ok()?, donor.id.as_str())
         }
-        _ => None,
+        IpcMode::Private | IpcMode::None => None,
     }
 }
 

@@ -57,6 +57,7 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     let settings = settings_of(record)?;
     inner.step("start.mounts")?;
     make_bind_sources(record, &settings)?;
+    make_shared_memory(inner, record, &settings)?;
     let links = files::links(inner, record, &settings)?;
     inner.step("start.network")?;
     let joined = Joined::new(inner, record, &settings)?;
@@ -72,7 +73,7 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     let filter = filter_of(inner, &settings, &document)?;
     inner.step("start.shim")?;
     let create = shim_create(inner, record, document, &paths)?;
-    let shim = Shim::spawn(inner, container)?;
+    let mut shim = Shim::spawn(inner, container)?;
     let started = shim.run(create, &filter, joined.namespace.as_ref())?;
     inner.step("start.record")?;
     let settings_now = joined.settings(record, &settings);
@@ -115,6 +116,19 @@ fn make_bind_sources(record: &ContainerRecord, settings: &Settings) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Memory that others may join is a folder below the exec root, which is memory too: a mount of one namespace cannot be
+/// given to another one.
+fn make_shared_memory(inner: &Inner, record: &ContainerRecord, settings: &Settings) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if settings.ipc != super::settings::IpcMode::Shareable {
+        return Ok(());
+    }
+    let folder = inner.layout.shared_memory_dir(record.id.as_str());
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o1777)))
+        .doing(|| format!("making {}", folder.display()))
 }
 
 fn filter_of(inner: &Inner, settings: &Settings, document: &oci::runtime::Spec) -> Result<Arc<Vec<u8>>> {
@@ -436,44 +450,74 @@ fn publish_requests(settings: &Settings) -> Result<Vec<PublishRequest>> {
     Ok(requests)
 }
 
-/// A spawned shim; dropped before [`Shim::done`], it and its container are killed.
+/// A spawned shim; dropped before [`Shim::done`], it and its container end.
 struct Shim<'e> {
     inner: &'e Inner,
     container: &'e Container,
-    finished: bool,
+    state: ShimState,
+}
+
+/// How far a shim got that is being dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ShimState {
+    /// It made nothing, and said so.
+    Empty,
+    /// It may have made something.
+    Unknown,
+    /// The container's process runs.
+    Running,
+    /// The start succeeded: it stays.
+    Kept,
 }
 
 impl<'e> Shim<'e> {
     fn spawn(inner: &'e Inner, container: &'e Container) -> Result<Self> {
         inner.supervisor.spawn(container.id()).map_err(task_failed)?;
-        Ok(Self { inner, container, finished: false })
+        Ok(Self { inner, container, state: ShimState::Empty })
     }
 
     /// Hands over the clients that wait, makes the container and starts it, in one round trip.
-    fn run(&self, create: Create, filter: &[u8], namespace: Option<&OwnedFd>) -> Result<Started> {
+    fn run(&mut self, create: Create, filter: &[u8], namespace: Option<&OwnedFd>) -> Result<Started> {
         let id = self.container.id();
         for client in self.inner.live(id).take_waiting() {
             // A client that has gone meanwhile does not keep the container from running.
             let _ = self.inner.supervisor.attach(id, client.attach, client.socket.as_fd());
         }
         let namespace = namespace.map(AsFd::as_fd);
-        let created = self.inner.supervisor.create(id, create, filter, namespace).map_err(task_failed)?;
-        match created.started {
-            Some(started) => Ok(started),
-            None => self.inner.supervisor.start(id).map_err(task_failed),
-        }
+        self.state = ShimState::Unknown;
+        let created = self.inner.supervisor.create(id, create, filter, namespace).map_err(|error| {
+            if matches!(error, ::container::ShimError::Refused(_)) {
+                self.state = ShimState::Empty;
+            }
+            task_failed(error)
+        })?;
+        let started = match created.started {
+            Some(started) => started,
+            None => self.inner.supervisor.start(id).map_err(task_failed)?,
+        };
+        self.state = ShimState::Running;
+        Ok(started)
     }
 
     fn done(mut self) {
-        self.finished = true;
+        self.state = ShimState::Kept;
     }
 }
 
 impl Drop for Shim<'_> {
+    /// What runs is killed; the report of its end, which waits for the transition lock, cleans up.
     fn drop(&mut self) {
-        if !self.finished {
-            self.inner.supervisor.kill_hard(self.container.id());
-            self.inner.supervisor.acknowledge(self.container.id());
+        let (supervisor, id) = (&self.inner.supervisor, self.container.id());
+        match self.state {
+            ShimState::Kept => {}
+            ShimState::Empty => supervisor.acknowledge(id),
+            ShimState::Running => {
+                let kill = model::Signal::KILL.number();
+                if supervisor.signal(id, shim_protocol::Target::Init, kill, true).is_err() {
+                    supervisor.kill_hard(id);
+                }
+            }
+            ShimState::Unknown => supervisor.kill_hard(id),
         }
     }
 }

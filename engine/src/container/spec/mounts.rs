@@ -7,7 +7,7 @@ use oci::runtime::Mount;
 
 use super::Input;
 use crate::container::mount_request::merge_tmpfs_options;
-use crate::container::settings::{IpcMode, NetworkMode};
+use crate::container::settings::IpcMode;
 use crate::{Error, Result};
 
 /// Files of the engine that are bound into the container; `None` where something else is mounted there.
@@ -78,7 +78,8 @@ pub(super) fn generate(input: &Input<'_>) -> Result<Vec<Mount>> {
 
 fn shared_memory(input: &Input<'_>) -> Option<Mount> {
     if let Some(path) = &input.facts.files.shared_memory {
-        return Some(mount("/dev/shm", "bind", &path.to_string_lossy(), &["rbind", "rprivate"]));
+        let options = ["rbind", "rprivate", "nosuid", "noexec", "nodev"];
+        return Some(mount("/dev/shm", "bind", &path.to_string_lossy(), &options));
     }
     match input.settings.ipc {
         IpcMode::None => None,
@@ -151,9 +152,4 @@ pub(super) fn root_propagation(record: &ContainerRecord) -> String {
     } else {
         String::new()
     }
-}
-
-/// Whether a container of this kind has resolver and host files of its own.
-pub(crate) fn has_network_files(mode: &NetworkMode) -> bool {
-    !matches!(mode, NetworkMode::Container(_))
 }
