@@ -38,7 +38,6 @@ pub fn each(format: &str, names: &[String], mut find: impl FnMut(&str) -> Result
                     }
                     Err(error) => {
                         wrong = Some(format!("template parsing error: {error}"));
-                        text.push('\n');
                         break;
                     }
                 }

@@ -119,7 +119,13 @@ fn walk(session: &Session, words: &[String], all_words: &[String]) -> Result<(),
                         if let (None, Some(bare)) = (next, group.bare) {
                             return execute(session, bare, &path, after);
                         }
-                        print!("{}", help::group(&path, group));
+                        let text = help::group(&path, group);
+                        // Asked for, it is an answer; otherwise it is a complaint.
+                        if next.is_some() {
+                            print!("{text}")
+                        } else {
+                            eprint!("{text}")
+                        }
                         return Ok(());
                     }
                     Some(flag) if flag.starts_with('-') => {

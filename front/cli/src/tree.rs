@@ -1,7 +1,7 @@
 //! The list of all commands.
 
 use crate::command::{Entry, Group, Section};
-use crate::commands::{container, context, image, inspect, network, system, volume};
+use crate::commands::{container, context, image, inspect, network, swarm, system, volume};
 use crate::completion;
 
 /// The sentence at the top of the help.
@@ -111,6 +111,21 @@ const CONTEXT: Group = Group {
     ],
 };
 
+const NODE: Group = Group {
+    about: "Manage Swarm nodes",
+    bare: None,
+    entries: &[Entry::command("ls", &swarm::nodes::COMMAND).aliases(&["list"])],
+};
+
+const SERVICE: Group = Group {
+    about: "Manage Swarm services",
+    bare: None,
+    entries: &[Entry::command("ls", &swarm::services::COMMAND).aliases(&["list"])],
+};
+
+const SWARM: Group =
+    Group { about: "Manage Swarm", bare: None, entries: &[Entry::command("leave", &swarm::leave::COMMAND)] };
+
 /// Every command of the program.
 pub const COMMANDS: &[Entry] = &[
     Entry::command("run", &container::run::COMMAND).section(Section::Common),
@@ -128,6 +143,9 @@ pub const COMMANDS: &[Entry] = &[
     Entry::group("context", &CONTEXT),
     Entry::group("image", &IMAGE),
     Entry::group("network", &NETWORK),
+    Entry::group("node", &NODE),
+    Entry::group("service", &SERVICE),
+    Entry::group("swarm", &SWARM),
     Entry::group("system", &SYSTEM),
     Entry::group("volume", &VOLUME),
     Entry::command("attach", &container::attach::COMMAND),

@@ -29,6 +29,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
+const KNOWN: &str = "must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\"";
+
 /// Kinds in the order they are tried, and where they are.
 const KINDS: [(&str, &str, &str); 9] = [
     ("container", "/containers/", "/json"),
@@ -45,12 +47,10 @@ const KINDS: [(&str, &str, &str); 9] = [
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let wanted = matches.text("type");
     if !wanted.is_empty() && !KINDS.iter().any(|(kind, ..)| *kind == wanted) {
-        return Err(Failure::text(format!("unknown type: {}", crate::value::quoted(wanted))));
+        return Err(Failure::text(format!("unknown type: {}: {KNOWN}", crate::value::quoted(wanted))));
     }
     if matches.given("type") && wanted.is_empty() {
-        return Err(Failure::text(
-            "type is empty: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\"",
-        ));
+        return Err(Failure::text(format!("type is empty: {KNOWN}")));
     }
     let client = session.client()?;
     inspect::each(matches.text("format"), &matches.args, |name| {

@@ -7,5 +7,6 @@ pub mod image;
 pub mod inspect;
 pub mod network;
 pub mod prune;
+pub mod swarm;
 pub mod system;
 pub mod volume;

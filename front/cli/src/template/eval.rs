@@ -6,8 +6,10 @@ use super::{Template, function, print};
 
 /// A template could not be run over a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template: :{line}:{column}: executing \"\" at <{text}>: {message}")]
+#[error("template: {template}:{line}:{column}: executing \"{template}\" at <{text}>: {message}")]
 pub struct ExecError {
+    /// The name of the template.
+    pub template: &'static str,
     /// The line, from 1.
     pub line: usize,
     /// The column, from 0.
@@ -16,6 +18,13 @@ pub struct ExecError {
     pub text: String,
     /// What is wrong with it.
     pub message: String,
+}
+
+impl ExecError {
+    pub(super) fn within(mut self, template: &'static str) -> Self {
+        self.template = template;
+        self
+    }
 }
 
 enum Flow {
@@ -48,7 +57,7 @@ fn failure<T>(place: &Place, message: impl Into<String>) -> Result<T, ExecError>
     } else {
         place.text.clone()
     };
-    Err(ExecError { line: place.line, column: place.column, text, message: message.into() })
+    Err(ExecError { template: "", line: place.line, column: place.column, text, message: message.into() })
 }
 
 impl Run<'_> {

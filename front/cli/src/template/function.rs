@@ -74,7 +74,12 @@ fn dispatch(name: &str, arguments: &[Value]) -> Result<Value, String> {
                 _ => order != Ordering::Less,
             })
         }
-        "json" => crate::json::go_compact(&first.to_json()).into(),
+        // A row encodes itself with Go's HTML escapes; plain values are printed without them.
+        "json" => match &first {
+            Value::Object(_) => crate::json::go_compact(&first.to_json()),
+            other => crate::json::compact(&other.to_json()),
+        }
+        .into(),
         "split" => Value::List(Rc::new(split(&text(0), &text(1)))),
         "join" => match &first {
             Value::List(items) => items.iter().map(print::plain).collect::<Vec<_>>().join(&text(1)).into(),

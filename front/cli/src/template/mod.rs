@@ -28,6 +28,7 @@ pub struct Template {
     root: Vec<syntax::Node>,
     defined: BTreeMap<String, Vec<syntax::Node>>,
     source: String,
+    name: &'static str,
 }
 
 impl Template {
@@ -37,7 +38,14 @@ impl Template {
     /// With Go's wording: `template: :1: unclosed action` and such.
     pub fn parse(source: &str) -> Result<Self, ParseError> {
         let (root, defined) = parser::parse(source)?;
-        Ok(Self { root, defined, source: source.to_owned() })
+        Ok(Self { root, defined, source: source.to_owned(), name: "" })
+    }
+
+    /// The same under a name, which messages tell.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     /// Runs the template over a value.
@@ -45,7 +53,7 @@ impl Template {
     /// # Errors
     /// With Go's wording: `template: :1:2: executing "" at <.X>: ...`.
     pub fn execute(&self, data: &Value) -> Result<String, ExecError> {
-        eval::run(self, data, false)
+        eval::run(self, data, false).map_err(|error| error.within(self.name))
     }
 
     /// Runs the template over the headings of a table: docker's functions leave those as they are.
@@ -53,7 +61,7 @@ impl Template {
     /// # Errors
     /// As [`Template::execute`].
     pub fn execute_headings(&self, data: &Value) -> Result<String, ExecError> {
-        eval::run(self, data, true)
+        eval::run(self, data, true).map_err(|error| error.within(self.name))
     }
 
     /// Whether the template names the field anywhere.

@@ -60,7 +60,7 @@ fn templates_give_what_go_gives() {
         ("{{json .List}}", "[\"a\",\"b\",\"c\"]"),
         ("{{.Labels | json}}", "{\"a\":\"1\",\"com.x\":\"dot\",\"z\":\"26\"}"),
         ("{{json .Cmd}}", "null"),
-        ("{{json \"<&>\"}}", "\"\\u003c\\u0026\\u003e\""),
+        ("{{json \"<&>\"}}", "\"<&>\""),
         ("{{join .List \",\"}}", "a,b,c"),
         ("{{split \"a:b\" \":\"}}", "[a b]"),
         ("{{upper .Name}} {{lower \"ABC\"}} {{title \"ab cd\"}}", "WEB abc Ab Cd"),

@@ -69,7 +69,7 @@ impl From<String> for Value {
 }
 
 /// Keys whose values are maps with free keys in Docker's documents.
-const MAPS: [&str; 30] = [
+const MAPS: [&str; 24] = [
     "Labels",
     "Annotations",
     "Options",
@@ -82,24 +82,18 @@ const MAPS: [&str; 30] = [
     "Tmpfs",
     "PortBindings",
     "Data",
-    "Config",
-    "Config",
     "StorageOpt",
-    "Status",
-    "IPAMOptions",
     "AuxiliaryAddresses",
+    "AuxAddress",
     "Containers",
     "Services",
     "IndexConfigs",
     "Runtimes",
     "Attributes",
-    "AuxAddresses",
-    "UsageData",
-    "Healthchecks",
-    "Spec",
     "Metadata",
-    "Env",
-    "Env",
+    "Details",
+    "Storage",
+    "TLSMaterial",
 ];
 const POINTERS: [&str; 16] = [
     "IPAMConfig",

@@ -37,13 +37,13 @@ fn attach(session: &Session, matches: &Matches) -> Outcome {
     let document: Json = client.get(&format!("{path}/json"), &Query::new())?;
     let flag = |pointer: &str| document.pointer(pointer).and_then(Json::as_bool).unwrap_or(false);
     if !flag("/State/Running") {
-        return Err(Failure::text("cannot attach to a stopped container, start it first"));
+        return Err(Failure::text("You cannot attach to a stopped container, start it first"));
     }
     if flag("/State/Paused") {
-        return Err(Failure::text("cannot attach to a paused container, unpause it first"));
+        return Err(Failure::text("You cannot attach to a paused container, unpause it first"));
     }
     if flag("/State/Restarting") {
-        return Err(Failure::text("cannot attach to a restarting container, wait until it is running"));
+        return Err(Failure::text("You cannot attach to a restarting container, wait until it is running"));
     }
     let (tty, stdin) = (flag("/Config/Tty"), flag("/Config/OpenStdin") && !matches.on("no-stdin"));
     if tty && stdin && !terminal::is_terminal(std::io::stdin()) {

@@ -25,7 +25,7 @@ pub const COMMAND: Command = Command {
     spellings: &["container commit", "commit"],
     flags: &[FLAGS],
     arity: Arity::Range(1, 2),
-    interspersed: true,
+    interspersed: false,
     examples: &["commit -m 'with my files' web my/web:1.0"],
     run,
 };

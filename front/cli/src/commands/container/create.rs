@@ -57,6 +57,7 @@ pub fn check_pull(matches: &Matches) -> Outcome {
 
 /// Sends the document, pulling the image when the policy says so; the container's id.
 pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> Result<String, Failure> {
+    check_image(image)?;
     let cid_file = CidFile::reserve(matches.text("cidfile"))?;
     let policy = matches.text("pull");
     let platform = platform(session, matches);
@@ -82,6 +83,15 @@ pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> 
     }
     cid_file.write(&answer.id)?;
     Ok(answer.id)
+}
+
+/// Refuses what can't be an image's name or id before anything is asked.
+fn check_image(image: &str) -> Outcome {
+    let hex = image.strip_prefix("sha256:").unwrap_or(image);
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    crate::commands::image::reference::parse(image).map(drop)
 }
 
 fn platform<'a>(session: &'a Session, matches: &'a Matches) -> &'a str {

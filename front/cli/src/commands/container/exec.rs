@@ -47,7 +47,8 @@ pub const COMMAND: Command = Command {
 fn exec(session: &Session, matches: &Matches) -> Outcome {
     let client = session.client()?;
     let name = path_escape(matches.arg(0));
-    let container: Json = client.get(&format!("/containers/{name}/json"), &Query::new())?;
+    // Docker looks first, so that a missing container is told before anything about terminals.
+    client.get::<serde::de::IgnoredAny>(&format!("/containers/{name}/json"), &Query::new())?;
     let (tty, stdin, detached) = (matches.on("tty"), matches.on("interactive"), matches.on("detach"));
     if tty && stdin && !detached && !terminal::is_terminal(std::io::stdin()) {
         return Err(Failure::text("the input device is not a TTY"));
@@ -55,7 +56,6 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
     let keys = run::detach_keys(session, matches)?;
     let env = options::read_environment(matches.list("env-file"), matches.list("env"), &session.environment)?;
     let size = if tty { terminal::size(std::io::stdout()) } else { None };
-    let id = container.get("Id").and_then(Json::as_str).unwrap_or_default();
     let mut body = json!({
         "User": matches.text("user"), "Privileged": matches.on("privileged"), "Tty": tty,
         "AttachStdin": stdin && !detached, "AttachStderr": !detached, "AttachStdout": !detached, "Detach": detached,
@@ -65,7 +65,7 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
     if let (Some(size), Some(fields)) = (size, body.as_object_mut()) {
         fields.insert("ConsoleSize".to_owned(), json!([size.height, size.width]));
     }
-    let answer: Json = client.post(&format!("/containers/{id}/exec"), &Query::new(), &body)?;
+    let answer: Json = client.post(&format!("/containers/{name}/exec"), &Query::new(), &body)?;
     let exec = answer.get("Id").and_then(Json::as_str).unwrap_or_default().to_owned();
     if exec.is_empty() {
         return Err(Failure::text("exec ID empty"));

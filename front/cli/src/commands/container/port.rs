@@ -33,15 +33,13 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         let (number, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
         if number.parse::<u16>().is_err() {
             return Err(Failure::text(format!(
-                "invalid port ({wanted}): strconv.ParseUint: parsing \"{number}\": invalid syntax"
+                "Error: invalid port ({wanted}): strconv.ParseUint: parsing \"{number}\": invalid syntax"
             )));
         }
         let bindings =
             ports.get(&format!("{number}/{protocol}")).and_then(Json::as_array).cloned().unwrap_or_default();
         if bindings.is_empty() {
-            return Err(Failure::text(format!(
-                "Error: No public port '{number}/{protocol}' published for {name}"
-            )));
+            return Err(Failure::text(format!("Error: No public port '{wanted}' published for {name}")));
         }
         lines.extend(bindings.iter().map(|binding| (0, host(binding))));
     } else {

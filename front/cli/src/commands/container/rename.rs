@@ -26,5 +26,8 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         return Err(Failure::text("Error: Neither old nor new names may be empty"));
     }
     let path = format!("/containers/{}/rename", path_escape(old));
-    Ok(session.client()?.call("POST", &path, &Query::new().set("name", new))?)
+    session
+        .client()?
+        .call("POST", &path, &Query::new().set("name", new))
+        .map_err(|error| Failure::text(format!("{error}\nError: failed to rename container named {old}")))
 }

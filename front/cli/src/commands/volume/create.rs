@@ -52,10 +52,14 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
             ));
         }
     };
-    let body = json!({
-        "Name": name, "Driver": matches.text("driver"), "DriverOpts": pairs(matches.list("opt")),
-        "Labels": pairs(matches.list("label")),
-    });
+    let mut body = json!({"Name": name, "Driver": matches.text("driver")});
+    if let Some(fields) = body.as_object_mut() {
+        for (flag, field) in [("opt", "DriverOpts"), ("label", "Labels")] {
+            if matches.given(flag) {
+                fields.insert(field.to_owned(), Json::Object(pairs(matches.list(flag))));
+            }
+        }
+    }
     let answer: Json = session.client()?.post("/volumes/create", &Query::new(), &body)?;
     println!("{}", answer.get("Name").and_then(Json::as_str).unwrap_or_default());
     Ok(())

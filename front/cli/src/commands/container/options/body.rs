@@ -1,9 +1,11 @@
 //! Puts the options together into the document of `POST /containers/create`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::port::Ports;
-use super::{check, device, environment, health, mount, network, security};
+use super::{check, device, environment, health, mount, network, security, volume};
 use crate::failure::Failure;
 use crate::matches::Matches;
 use crate::session::Session;
@@ -64,7 +66,7 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
     let host = session.client()?.host();
     env.extend(environment::proxies(session.config(), host, &env));
     let labels = environment::read_labels(matches.list("label-file"), matches.list("label"))?;
-    let (binds, volumes) = volumes(matches);
+    let (binds, volumes) = volumes(matches)?;
     let (network_mode, endpoints) = network::collect(matches)?;
     let timeout = if matches.given("stop-timeout") { json!(matches.int("stop-timeout")) } else { Json::Null };
     let image = matches.arg(0).to_owned();
@@ -95,18 +97,37 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
 }
 
 /// Binds and named volumes with a source go to the host's side, bare paths are anonymous volumes.
-fn volumes(matches: &Matches) -> (Vec<String>, Map<String, Json>) {
+fn volumes(matches: &Matches) -> Result<(Vec<String>, Map<String, Json>), Failure> {
     let mut binds = Vec::new();
     let mut anonymous = Map::new();
     for text in matches.list("volume") {
-        match text.split_once(':') {
-            Some((source, rest)) => binds.push(format!("{}:{rest}", mount::absolute(source))),
-            None => {
-                anonymous.insert(text.clone(), json!({}));
-            }
+        if volume::has_source(text).map_err(Failure::text)? {
+            let (source, rest) = text.split_once(':').unwrap_or((text, ""));
+            binds.push(format!("{}:{rest}", mount::absolute(source)));
+        } else {
+            anonymous.insert(text.clone(), json!({}));
         }
     }
-    (binds, anonymous)
+    Ok((binds, anonymous))
+}
+
+/// Names of capabilities as the engine has them, sorted; `ALL` swallows the others.
+fn capabilities(add: &[String], drop: &[String]) -> (Vec<String>, Vec<String>) {
+    let normal = |list: &[String]| -> BTreeSet<String> {
+        let all: BTreeSet<String> = list
+            .iter()
+            .map(|name| name.trim().to_uppercase())
+            .map(|name| match name.as_str() {
+                "ALL" | "RESET" => name,
+                other if other.starts_with("CAP_") => name,
+                other => format!("CAP_{other}"),
+            })
+            .collect();
+        if all.contains("ALL") { BTreeSet::from(["ALL".to_owned()]) } else { all }
+    };
+    let (add, drop) = (normal(add), normal(drop));
+    let drop = drop.into_iter().filter(|name| !add.contains(name)).collect();
+    (add.into_iter().collect(), drop)
 }
 
 fn pairs(list: &[String]) -> Map<String, Json> {
@@ -170,14 +191,15 @@ fn host_config(
     let user_network = !matches!(network_mode, "bridge" | "default" | "host" | "none" | "")
         && !network_mode.starts_with("container:");
     let links = if user_network { Json::Null } else { null_or(matches.list("link")) };
+    let (add, drop) = capabilities(matches.list("cap-add"), matches.list("cap-drop"));
     let mut config = json!({
         "Binds": null_or(&binds), "ContainerIDFile": matches.text("cidfile"),
         "LogConfig": {"Type": driver, "Config": pairs(matches.list("log-opt"))},
         "NetworkMode": network_mode, "PortBindings": bindings,
         "RestartPolicy": {"Name": restart, "MaximumRetryCount": retries}, "AutoRemove": matches.on("rm"),
         "VolumeDriver": matches.text("volume-driver"), "VolumesFrom": null_or(matches.list("volumes-from")),
-        "ConsoleSize": [0, 0], "CapAdd": null_or(matches.list("cap-add")),
-        "CapDrop": null_or(matches.list("cap-drop")), "CgroupnsMode": matches.text("cgroupns"),
+        "ConsoleSize": [0, 0], "CapAdd": null_or(&add),
+        "CapDrop": null_or(&drop), "CgroupnsMode": matches.text("cgroupns"),
         "Dns": matches.list("dns"), "DnsOptions": matches.list("dns-option"), "DnsSearch": matches.list("dns-search"),
         "ExtraHosts": null_or(&hosts), "GroupAdd": null_or(matches.list("group-add")),
         "IpcMode": matches.text("ipc"), "Cgroup": "", "Links": links,

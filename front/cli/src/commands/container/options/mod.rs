@@ -12,6 +12,7 @@ mod port;
 mod security;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use body::build;
 pub use check::restart_policy;

@@ -77,9 +77,6 @@ pub fn collect(matches: &Matches) -> Result<(String, Map<String, Json>), Failure
     if wishes.is_empty() {
         wishes.push(Wish { target: "default".to_owned(), ..Wish::default() });
     }
-    let user_defined = |name: &str| {
-        !matches!(name, "bridge" | "default" | "host" | "none" | "") && !name.starts_with("container:")
-    };
     if wishes.len() > 1 && wishes.iter().any(|wish| wish.target.starts_with("container:")) {
         return Err(Failure::text(
             "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
@@ -127,8 +124,16 @@ pub fn collect(matches: &Matches) -> Result<(String, Map<String, Json>), Failure
     Ok((mode, endpoints))
 }
 
+/// Whether the name is one of a network somebody made.
+fn user_defined(name: &str) -> bool {
+    !matches!(name, "bridge" | "default" | "host" | "none" | "") && !name.starts_with("container:")
+}
+
 impl Wish {
     fn document(&self) -> Result<Json, Failure> {
+        if !self.aliases.is_empty() && !user_defined(&self.target) {
+            return Err(Failure::text("network-scoped aliases are only supported for user-defined networks"));
+        }
         for (text, version) in [(&self.ip, "4"), (&self.ip6, "6")] {
             if !text.is_empty() && text.parse::<std::net::IpAddr>().is_err() {
                 return Err(Failure::text(format!("invalid IPv{version} address: {text}")));

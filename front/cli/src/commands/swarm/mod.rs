@@ -1,0 +1,5 @@
+//! Commands on the cluster.
+
+pub mod leave;
+pub mod nodes;
+pub mod services;
