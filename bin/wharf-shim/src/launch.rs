@@ -86,6 +86,7 @@ impl Shim {
             Rootfs::Overlay(overlay) => overlay_tree(overlay),
         };
         request.stdio = stdio;
+        request.die_with_parent = true;
         request.seccomp = (!seccomp.is_empty()).then_some(seccomp);
         if !cgroup_path.is_empty() {
             request.cgroup = Some(runtime::CgroupPlacement { path: cgroup_path, resources: None });

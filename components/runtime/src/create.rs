@@ -136,6 +136,7 @@ fn take_extra(request: &mut CreateRequest) -> Extra {
         preserve: request.preserve,
         personality: None,
         keep_keyring: request.no_new_keyring,
+        die_with_parent: request.die_with_parent,
     }
 }
 

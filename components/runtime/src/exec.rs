@@ -48,6 +48,7 @@ pub fn exec(request: ExecRequest) -> Result<Exec> {
         preserve,
         personality,
         keep_keyring: no_new_keyring,
+        die_with_parent: false,
     };
     let mut plan = ProcessPlan::new(&process, extra)?;
     let kinds = kinds_to_join(target_pid, namespaces.as_deref())?;

@@ -34,6 +34,8 @@ pub struct CreateRequest {
     pub no_pivot: bool,
     /// Stays in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// Its first process is killed when the calling thread ends, for callers that live as long as the container.
+    pub die_with_parent: bool,
 }
 
 impl CreateRequest {
@@ -53,6 +55,7 @@ impl CreateRequest {
             preserve: 0,
             no_pivot: false,
             no_new_keyring: false,
+            die_with_parent: false,
         }
     }
 }

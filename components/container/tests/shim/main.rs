@@ -364,7 +364,9 @@ fn costs() {
     let wall = clock.elapsed() / RUNS;
     let after = rusage();
     let (user, kernel) = ((after.0 - before.0) / RUNS, (after.1 - before.1) / RUNS);
-    println!("each start: {user:?} user, {kernel:?} kernel of shim and container; {wall:?} to the end of the shim");
+    println!(
+        "each start: {user:?} user, {kernel:?} kernel of shim and container; {wall:?} to the end of the shim"
+    );
     let parked: Vec<ContainerId> =
         (0..3).map(|_| fixture.run(&Wanted { args: &["sleep", "1000"], ..Wanted::default() })).collect();
     std::thread::sleep(Duration::from_millis(2500));
@@ -372,7 +374,12 @@ fn costs() {
         let shim = shim_pid(&fixture, id).as_raw_nonzero();
         let rollup = std::fs::read_to_string(format!("/proc/{shim}/smaps_rollup")).unwrap();
         let kept = rollup.lines().filter(|line| line.starts_with("Private") || line.starts_with("Pss"));
-        println!("parked: {}", kept.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", "));
+        println!(
+            "parked: {}",
+            kept.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
         if std::env::var_os("SHIM_MAPS").is_some() {
             println!("{}", std::fs::read_to_string(format!("/proc/{shim}/smaps")).unwrap());
         }
@@ -388,4 +395,17 @@ fn rusage() -> (Duration, Duration) {
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     let ticks = |number: usize| Duration::from_millis(fields[number].parse::<u64>().unwrap() * 10);
     (ticks(13), ticks(14))
+}
+
+#[test]
+fn a_container_dies_with_its_shim_though_no_engine_is_there() {
+    let mut fixture = Fixture::new();
+    let id = fixture.run(&Wanted { args: &["sleep", "1000"], ..Wanted::default() });
+    let pid = fixture.supervisor().state(&id).unwrap().pid;
+    let shim = shim_pid(&fixture, &id);
+    fixture.restart();
+    rustix::process::kill_process(shim, Signal::KILL).unwrap();
+    assert!(wait_until(|| is_gone(Pid::from_raw(pid).unwrap())));
+    assert!(matches!(&fixture.supervisor().recover().unwrap()[..], [Recovered::Lost { .. }]));
+    fixture.supervisor().acknowledge(&id);
 }

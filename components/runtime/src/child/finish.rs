@@ -15,6 +15,8 @@ use crate::report::{At, Fault, StepResult};
 use crate::request::Stdio;
 use crate::step::Step;
 
+const KILL: i32 = 9;
+
 /// Makes the working directory of a new container if its root lacks it.
 pub(super) fn make_directory(process: &ProcessPlan, root: &RootDir) -> StepResult<'static> {
     match root.make_dirs(process.directory.as_c_str(), Mode::from_raw_mode(0o755)) {
@@ -32,6 +34,10 @@ pub(super) fn prepare(process: &ProcessPlan) -> StepResult<'static> {
         limit.apply().at(Step::Rlimit).map_err(|fault| Fault { index, ..fault })?;
     }
     become_user(process)?;
+    if process.die_with_parent {
+        // Changing the user forgets it, so it comes after; the gate, which the parent holds, closes the gap before.
+        linux::process::set_parent_death_signal(KILL).at(Step::Identity)?;
+    }
     rustix::process::umask(Mode::from_raw_mode(process.umask));
     match entered {
         // Some directories only the user may enter (a home on a network, for instance).

@@ -66,6 +66,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) preserve: u32,
     /// Stays in the caller's session keyring.
     pub(crate) keep_keyring: bool,
+    /// Killed when the calling thread ends.
+    pub(crate) die_with_parent: bool,
 }
 
 /// What is not in the process document.
@@ -78,6 +80,7 @@ pub(crate) struct Extra {
     pub(crate) preserve: u32,
     pub(crate) personality: Option<u32>,
     pub(crate) keep_keyring: bool,
+    pub(crate) die_with_parent: bool,
 }
 
 /// Longest home directory taken from a container's passwd file.
@@ -120,6 +123,7 @@ impl ProcessPlan {
             stdio: stdio(extra.stdio, process),
             preserve: extra.preserve,
             keep_keyring: extra.keep_keyring,
+            die_with_parent: extra.die_with_parent,
         })
     }
 }
