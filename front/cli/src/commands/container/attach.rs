@@ -5,7 +5,7 @@ use api_client::{Body, Query};
 use serde_json::Value as Json;
 
 use super::run;
-use super::streams::{Attachment, Ended, Signals, resize};
+use super::streams::{Attachment, Ended, Signals, redraw};
 use crate::command::Kind::{Switch, Text};
 use crate::command::{Arity, Command, Flag, flag, long};
 use crate::failure::{Failure, Outcome};
@@ -60,7 +60,7 @@ fn attach(session: &Session, matches: &Matches) -> Outcome {
         .text("detachKeys", matches.text("detach-keys"));
     let upgraded = client.upgrade(&format!("{path}/attach"), &query, None)?;
     if tty {
-        resize(client, &path);
+        redraw(client, &path);
     }
     let attachment = Attachment {
         upgraded,

@@ -67,6 +67,17 @@ pub fn resize(client: &Client, path: &str) {
     let _ = client.call("POST", &format!("{path}/resize"), &query);
 }
 
+/// Changes the size and back, which makes a shell that waits draw its prompt again for whoever has just attached.
+pub fn redraw(client: &Client, path: &str) {
+    let Some(size) = terminal::size(std::io::stdout()).or_else(|| terminal::size(std::io::stdin())) else {
+        return;
+    };
+    let (height, width) = (u32::from(size.height) + 1, u32::from(size.width) + 1);
+    let query = Query::new().set("h", height.to_string()).set("w", width.to_string());
+    let _ = client.call("POST", &format!("{path}/resize"), &query);
+    resize(client, path);
+}
+
 /// Raw mode for our terminal, when both sides have one.
 ///
 /// # Errors
