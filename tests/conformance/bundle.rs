@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,7 @@ impl Bundle {
     /// A busybox that sleeps, in namespaces of its own.
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        *LIVE.lock().expect("no check panics here") += 1;
         let id = format!("c{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(format!("wharf-conformance-{id}"));
         let _ = fs::remove_dir_all(&path);
@@ -270,12 +272,24 @@ impl Drop for Bundle {
             eprintln!("--- output ---\n{}\n--- delete ---\n{ended:?}", self.output());
         }
         let _ = fs::remove_dir_all(&self.path);
-        for entry in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let parent = entry.path().join(parent_cgroup());
-            let _ = fs::remove_dir(parent.join(&self.id));
+        let mut live = LIVE.lock().expect("no check panics here");
+        *live -= 1;
+        remove_cgroups(&self.id, *live == 0);
+    }
+}
+
+/// Bundles there are now: the cgroup they share goes with the last one.
+static LIVE: Mutex<usize> = Mutex::new(0);
+
+fn remove_cgroups(id: &str, last: bool) {
+    let hierarchies =
+        fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        let parent = hierarchy.join(parent_cgroup());
+        let _ = fs::remove_dir(parent.join(id));
+        if last {
             let _ = fs::remove_dir(parent);
         }
-        let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(parent_cgroup()));
     }
 }
 
