@@ -26,7 +26,7 @@ pub fn trim() {
 }
 
 /// Bytes below the present frame that are left alone: the red zone and what this function itself uses.
-const FRAME: usize = 16 * 1024;
+const FRAME: usize = 4 * 1024;
 /// How far below earlier calls may have reached.
 const REACH: usize = 512 * 1024;
 

@@ -167,6 +167,33 @@ fn an_exec_ends_though_a_child_holds_its_output() {
     end(&fixture, &id);
 }
 
+/// Row 29 of the security checklist: nothing grows with the number of execs.
+#[test]
+fn many_execs_leave_nothing_in_the_shim() {
+    let fixture = Fixture::new();
+    let id = fixture.run(&Wanted { args: &["sleep", "1000"], ..Wanted::default() });
+    let shim = shim_pid(&fixture, &id).as_raw_nonzero();
+    let run = |number: u32| {
+        let name = format!("exec{number}");
+        let (mut client, started) = exec(&fixture, &id, &name, &shell("sleep 0.2 & yes | head -c 100000"));
+        started.unwrap();
+        read_all(&mut client);
+        assert_eq!(exec_code(&fixture, &id, &name), 0);
+    };
+    let descriptors = || std::fs::read_dir(format!("/proc/{shim}/fd")).unwrap().count();
+    let heap = || {
+        let status = std::fs::read_to_string(format!("/proc/{shim}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<usize>().unwrap()
+    };
+    (0..20).for_each(run);
+    let before = (descriptors(), heap());
+    (20..120).for_each(run);
+    assert!(descriptors() <= before.0);
+    assert!(heap() < before.1 + 200, "{} KiB, {} before", heap(), before.1);
+    end(&fixture, &id);
+}
+
 #[test]
 fn signals_reach_the_process_and_its_trap() {
     let fixture = Fixture::new();
@@ -367,6 +394,23 @@ fn costs() {
     println!(
         "each start: {user:?} user, {kernel:?} kernel of shim and container; {wall:?} to the end of the shim"
     );
+    let clock = Instant::now();
+    let id = fixture.run(&Wanted {
+        args: &shell("yes 0123456789012345678901234567890123456789 | head -c 200000000"),
+        ..Wanted::default()
+    });
+    fixture.heard.exit(&id);
+    println!("200 MB of log lines: {:.0} MB/s", 200.0 / clock.elapsed().as_secs_f64());
+    fixture.supervisor().acknowledge(&id);
+    let id = fixture.run(&Wanted { args: &["sleep", "1000"], ..Wanted::default() });
+    let clock = Instant::now();
+    for number in 0..RUNS {
+        let (mut client, started) = exec(&fixture, &id, &format!("exec{number}"), &["true"]);
+        started.unwrap();
+        read_all(&mut client);
+    }
+    println!("each exec: {:?} to the end of its stream", clock.elapsed() / RUNS);
+    end(&fixture, &id);
     let parked: Vec<ContainerId> =
         (0..3).map(|_| fixture.run(&Wanted { args: &["sleep", "1000"], ..Wanted::default() })).collect();
     std::thread::sleep(Duration::from_millis(2500));
