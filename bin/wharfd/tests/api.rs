@@ -272,7 +272,7 @@ fn deep_and_odd_json_does_no_harm() {
 #[test]
 fn streams_end_with_their_clients() {
     let engine = Engine::with_busybox();
-    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}));
+    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"], "StopSignal": "KILL"}));
     let before = settled_threads(&engine);
     for target in [
         "GET /events".to_owned(),
@@ -380,7 +380,7 @@ fn websockets_attach_unframed() {
 #[test]
 fn exec_streams_its_output_and_knows_its_code() {
     let engine = Engine::with_busybox();
-    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}));
+    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"], "StopSignal": "KILL"}));
     let exec = json!({"Cmd": ["sh", "-c", "cat; exit 5"], "AttachStdin": true, "AttachStdout": true});
     let exec = post(&engine.socket_path(), &format!("/containers/{id}/exec"), &exec).unwrap();
     assert_eq!(exec.status, 201);
@@ -433,7 +433,7 @@ fn events_come_in_dockers_order() {
 #[test]
 fn archives_travel_both_ways() {
     let engine = Engine::with_busybox();
-    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}));
+    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"], "StopSignal": "KILL"}));
     let stat = ask(&engine, "HEAD", &format!("/containers/{id}/archive?path=/etc"), &[], b"");
     assert!(stat.header("x-docker-container-path-stat").is_some());
     let tar = ask(&engine, "GET", &format!("/containers/{id}/archive?path=/etc"), &[], b"");
@@ -455,7 +455,7 @@ fn archives_travel_both_ways() {
 #[test]
 fn documents_follow_the_version() {
     let engine = Engine::with_busybox();
-    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}));
+    let id = run(&engine, json!({"Image": "busybox", "Cmd": ["sleep", "1000"], "StopSignal": "KILL"}));
     let inspect = |version: &str| {
         get(&engine.socket_path(), &format!("{version}/containers/{id}/json")).unwrap().json()
     };
