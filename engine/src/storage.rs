@@ -174,8 +174,8 @@ impl Storage {
         ids
     }
 
-    /// Finds or makes the volume a mount wants.
-    pub(crate) fn acquire_volume(&self, wish: &MountRequest) -> Result<Acquired> {
+    /// Finds or makes the volume a mount wants, and notes that the container uses it.
+    pub(crate) fn acquire_volume(&self, wish: &MountRequest, container: &str) -> Result<Acquired> {
         let (volume, created) = self
             .volumes
             .create(CreateVolume {
@@ -185,6 +185,7 @@ impl Storage {
                 labels: (!wish.volume_labels.is_empty()).then(|| wish.volume_labels.clone()),
             })
             .map_err(Error::from_kinded)?;
+        self.volumes.acquire(&volume.name, container).map_err(Error::from_kinded)?;
         let path = volume.mountpoint.to_string_lossy().into_owned();
         Ok(Acquired { name: volume.name, path, created })
     }

@@ -52,18 +52,32 @@ impl Attachment {
     /// Connects the client: first what was recorded, then, when wanted, the living streams. Returns when the shim has
     /// the connection, not when the streams end.
     ///
+    /// `take_over` answers the client and gives its connection with the bytes already read. A client may ask for the
+    /// start as soon as it has its answer, so that start has to wait until the client is known: nothing of a short
+    /// life's output gets lost.
+    ///
     /// # Errors
-    /// When the client has gone or the shim refuses.
-    pub fn run(self, client: OwnedFd, early_input: Vec<u8>) -> Result<()> {
+    /// The outer one is `take_over`'s; the inner one is that the client has gone or the shim refuses.
+    pub fn run<E>(
+        self,
+        take_over: impl FnOnce() -> std::result::Result<(OwnedFd, Vec<u8>), E>,
+    ) -> std::result::Result<Result<()>, E> {
+        let live = self.inner.live(self.container.id());
+        let mut transition = live.transition();
+        let (client, early_input) = take_over()?;
         let record = self.container.record();
         events::container(&self.inner, &record, "attach", &[]);
         if self.parameters.logs {
-            self.replay(&client)?;
+            // Reading a long log to a slow client holds up nobody.
+            drop(transition);
+            if let Err(error) = self.replay(&client) {
+                return Ok(Err(error));
+            }
+            transition = live.transition();
         }
         if !self.parameters.stream {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let live = self.inner.live(self.container.id());
         let config = &record.config;
         let attach = Attach {
             key: live.next_key(),
@@ -76,17 +90,15 @@ impl Attachment {
             detach_keys: if self.tty { self.keys } else { Vec::new() },
             early_input,
         };
-        // Held, so that a start in between cannot miss the client.
-        let _transition = live.transition();
-        if self.container.record().lifecycle.state.has_process() {
-            return self
-                .inner
-                .supervisor
-                .attach(self.container.id(), attach, client.as_fd())
-                .map_err(Error::from_kinded);
-        }
-        live.add_waiting(WaitingClient { attach, socket: client });
-        Ok(())
+        let result = if self.container.record().lifecycle.state.has_process() {
+            let supervisor = &self.inner.supervisor;
+            supervisor.attach(self.container.id(), attach, client.as_fd()).map_err(Error::from_kinded)
+        } else {
+            live.add_waiting(WaitingClient { attach, socket: client });
+            Ok(())
+        };
+        drop(transition);
+        Ok(result)
     }
 
     fn replay(&self, client: &OwnedFd) -> Result<()> {

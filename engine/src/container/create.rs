@@ -253,6 +253,9 @@ struct Making<'e> {
     id: String,
     root: bool,
     directory: bool,
+    /// Volumes in use by the new container.
+    acquired: Vec<String>,
+    /// Those of them that were made for it.
     volumes: Vec<String>,
     finished: bool,
 }
@@ -263,8 +266,7 @@ impl<'e> Making<'e> {
             inner,
             id: id.to_string(),
             root: false,
-            directory: false,
-            volumes: Vec::new(),
+            directory: false, acquired: Vec::new(), volumes: Vec::new(),
             finished: false,
         }
     }
@@ -297,6 +299,10 @@ impl<'e> Making<'e> {
                 }
                 copy.anonymous = false;
                 set_access(&mut copy);
+                if copy.kind == "volume" {
+                    self.inner.storage.volumes.acquire(&copy.name, &self.id).map_err(Error::from_kinded)?;
+                    self.acquired.push(copy.name.clone());
+                }
                 replace(&mut points, copy);
             }
         }
@@ -354,7 +360,8 @@ impl<'e> Making<'e> {
             }
             MountKind::Bind => point.options = bind_options(&wish),
             MountKind::Volume => {
-                let volume = self.inner.storage.acquire_volume(&wish)?;
+                let volume = self.inner.storage.acquire_volume(&wish, &self.id)?;
+                self.acquired.push(volume.name.clone());
                 if volume.created {
                     self.volumes.push(volume.name.clone());
                     crate::volume::created_event(self.inner, &volume.name);
@@ -380,6 +387,9 @@ impl Drop for Making<'_> {
     fn drop(&mut self) {
         if self.finished {
             return;
+        }
+        for volume in &self.acquired {
+            self.inner.storage.volumes.release(volume, &self.id);
         }
         for volume in &self.volumes {
             self.inner.storage.discard_volume(volume);

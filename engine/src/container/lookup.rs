@@ -1,8 +1,9 @@
 //! What a specification needs from the machine and from other containers, looked up just before the start.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use oci::runtime::DeviceCgroup;
 
 use super::capability;
 use super::settings::{Device, IpcMode, Limits, PidMode, Settings};
-use super::spec::{BlkioNumbers, DeviceNode, Facts, Joined, ResolvedDevices};
+use super::spec::{BlkioNumbers, DeviceNode, Facts, Joined, ResolvedDevices, VolumeSource};
 use super::user::{self, ResolvedUser};
 use crate::engine::Inner;
 use crate::{Error, Result};
@@ -258,6 +259,47 @@ pub(crate) fn shared_memory(inner: &Inner, settings: &Settings, id: &str) -> Opt
         }
         IpcMode::Private | IpcMode::None => None,
     }
+}
+
+/// What volumes mount that are not simply their folder, by destination.
+///
+/// # Errors
+/// When a volume is gone, or a part of one does not exist.
+pub(crate) fn volume_sources(inner: &Inner, record: &ContainerRecord) -> Result<BTreeMap<String, VolumeSource>> {
+    let mut sources = BTreeMap::new();
+    for mount in record.mounts.iter().filter(|mount| mount.kind == "volume") {
+        let source = inner.storage.volumes.source(&mount.name).map_err(Error::from_kinded)?;
+        let found = match source {
+            volume::Source::Directory(folder) if mount.subpath.is_empty() => {
+                let path = folder.to_string_lossy().into_owned();
+                if path == mount.source {
+                    continue;
+                }
+                VolumeSource::Path(path)
+            }
+            volume::Source::Directory(folder) => VolumeSource::Path(part_of_volume(&folder, &mount.subpath)?),
+            volume::Source::Mount { kind, device, options } => {
+                let options: Vec<String> =
+                    options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
+                let is_bind = options.iter().any(|option| option == "bind" || option == "rbind");
+                let kind = if is_bind { "bind".to_owned() } else { kind };
+                VolumeSource::FileSystem { kind, device, options }
+            }
+        };
+        sources.insert(mount.destination.clone(), found);
+    }
+    Ok(sources)
+}
+
+/// The host's path of a part of a volume: resolved inside the volume only, whatever links the container put there.
+fn part_of_volume(folder: &Path, part: &str) -> Result<String> {
+    let failed = |error: std::io::Error| {
+        Error::internal(format!("failed to mount subpath \"{part}\" of volume: {error}"))
+    };
+    let root = RootDir::open(folder).map_err(|error| failed(error.into()))?;
+    let found = root.resolve(part).map_err(|error| failed(error.into()))?;
+    let link = format!("/proc/self/fd/{}", found.as_raw_fd());
+    fs::read_link(link).map(|path| path.to_string_lossy().into_owned()).map_err(failed)
 }
 
 /// Who the process is, with the container's own files read through `root` when there is need.

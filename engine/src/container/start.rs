@@ -42,6 +42,9 @@ pub(crate) fn start(inner: &Arc<Inner>, container: &Arc<Container>, cause: Cause
     let live = inner.live(container.id());
     let transition = live.transition();
     live.next_run();
+    if cause == Cause::User {
+        live.back_off().reset();
+    }
     let result = run(inner, container, &record, cause);
     if let Err(error) = &result {
         start_failed(inner, container, error);
@@ -66,6 +69,7 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     let mut facts = lookup::facts(inner, record, &settings)?;
     facts.files = engine_files;
     facts.link_environment = links.environment;
+    facts.volume_sources = lookup::volume_sources(inner, record)?;
     let root = || inner.storage.open_root(record.snapshot.as_str());
     let user = lookup::resolve_user(&record.config.user, &settings.group_add, &root)?;
     let input = spec::Input { record, settings: &settings, user: &user, facts: &facts };

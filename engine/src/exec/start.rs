@@ -11,7 +11,7 @@ use oci::runtime::{ConsoleSize, Process, User};
 use shim_protocol::{Attach, Exec, Target};
 
 use crate::container::create::settings_of;
-use crate::container::spec::{add_home, capability_sets, replace_or_append};
+use crate::container::spec::{add_home, capability_sets, replace_or_append, rlimits};
 use crate::container::{attach, capability, events, lookup, security, start as container_start};
 use crate::engine::Inner;
 use crate::error::Context;
@@ -187,6 +187,7 @@ fn process_of(inner: &Inner, record: &ContainerRecord, exec: &ExecRecord) -> Res
         env,
         cwd,
         capabilities: Some(capability_sets(set, user.uid)),
+        rlimits: rlimits(&settings.ulimits)?,
         no_new_privileges,
         apparmor_profile: record.apparmor_profile.clone(),
         oom_score_adj: Some(settings.oom_score_adj),

@@ -7,6 +7,7 @@ mod namespaces;
 mod process;
 mod resources;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use container::ContainerRecord;
@@ -14,7 +15,7 @@ use oci::runtime::{IdMapping, Linux, Root, Spec};
 
 pub use mounts::Files;
 pub use namespaces::Joined;
-pub(crate) use process::{add_home, base_environment, capability_sets, replace_or_append};
+pub(crate) use process::{add_home, base_environment, capability_sets, replace_or_append, rlimits};
 pub use resources::{BlkioNumbers, DeviceNode, ResolvedDevices, update_resources};
 
 use super::settings::Settings;
@@ -50,6 +51,8 @@ pub struct Facts {
     pub joined: Joined,
     /// `/etc/hosts` and its like.
     pub files: Files,
+    /// What volumes mount that are no plain folders, by name; and folders of parts of volumes, by destination.
+    pub volume_sources: BTreeMap<String, VolumeSource>,
     /// Environment that links add.
     pub link_environment: Vec<String>,
     /// AppArmor profile, empty without.
@@ -66,6 +69,22 @@ pub struct Facts {
     pub root: PathBuf,
     /// Id ranges of a remapped user namespace.
     pub id_mappings: Option<(Vec<IdMapping>, Vec<IdMapping>)>,
+}
+
+/// What is mounted for a volume instead of its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// Another path of the host: a part of the volume.
+    Path(String),
+    /// A file system, in the words of mount(8).
+    FileSystem {
+        /// Its type.
+        kind: String,
+        /// What is mounted.
+        device: String,
+        /// Options.
+        options: Vec<String>,
+    },
 }
 
 /// Makes the specification.

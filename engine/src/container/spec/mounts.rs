@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use container::ContainerRecord;
 use oci::runtime::Mount;
 
-use super::Input;
+use super::{Input, VolumeSource};
 use crate::container::mount_request::merge_tmpfs_options;
 use crate::container::settings::IpcMode;
 use crate::{Error, Result};
@@ -111,19 +111,33 @@ fn user_mounts(input: &Input<'_>) -> Result<Vec<Mount>> {
     for point in &input.record.mounts {
         mounts.push(match point.kind.as_str() {
             "tmpfs" => tmpfs(&point.destination, &point.options.join(","), point.writable)?,
-            _ => Mount {
-                destination: point.destination.clone(),
-                kind: "bind".to_owned(),
-                source: point.source.clone(),
-                options: point.options.clone(),
-                ..Mount::default()
-            },
+            _ => bind(point, input.facts.volume_sources.get(&point.destination)),
         });
     }
     for (destination, options) in &input.settings.tmpfs {
         mounts.push(tmpfs(destination, options, true)?);
     }
     Ok(mounts)
+}
+
+/// A path of the host, or what a volume's options say.
+fn bind(point: &container::MountPoint, source: Option<&VolumeSource>) -> Mount {
+    let plain = Mount {
+        destination: point.destination.clone(),
+        kind: "bind".to_owned(),
+        source: point.source.clone(),
+        options: point.options.clone(),
+        ..Mount::default()
+    };
+    match source {
+        None => plain,
+        Some(VolumeSource::Path(path)) => Mount { source: path.clone(), ..plain },
+        Some(VolumeSource::FileSystem { kind, device, options }) => {
+            let access = point.options.iter().filter(|option| *option == "ro").cloned();
+            let options = options.iter().cloned().chain(access).collect();
+            Mount { kind: kind.clone(), source: device.clone(), options, ..plain }
+        }
+    }
 }
 
 fn tmpfs(destination: &str, options: &str, writable: bool) -> Result<Mount> {

@@ -108,7 +108,7 @@ const RLIMITS: [&str; 16] = [
     "RTTIME",
 ];
 
-fn rlimits(ulimits: &[Ulimit]) -> Result<Vec<Rlimit>> {
+pub(crate) fn rlimits(ulimits: &[Ulimit]) -> Result<Vec<Rlimit>> {
     ulimits
         .iter()
         .map(|ulimit| {
