@@ -213,10 +213,10 @@ impl<'a> Watch<'a> {
         let Some(mount) = mount else { return Error::Setup { step, subject, errno } };
         let (source_path, destination) = mount_name(mount);
         let detail = match (step, subject.is_empty()) {
-            (Step::MountPoint, _) => format!("create mountpoint for {destination} mount: "),
+            (Step::MountPoint, _) => format!("create mount destination for {destination} mount: "),
             (Step::Configure, false) => format!("option {subject}: "),
             (_, false) => format!("{subject}: "),
-            _ => format!("mount src={source_path}, dst={destination}: "),
+            _ => format!("mount {source_path}:{destination}: "),
         };
         Error::Mount { source_path, destination, detail, errno }
     }

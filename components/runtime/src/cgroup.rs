@@ -1,5 +1,7 @@
 //! Where a container's control group is.
 
+use oci::runtime::Resources;
+
 /// The path within the hierarchies: as it is, or `slice:prefix:name` of the systemd driver as systemd lays it out.
 pub fn path(path: &str) -> String {
     let mut parts = path.split(':');
@@ -14,6 +16,15 @@ pub fn path(path: &str) -> String {
     let slice = if slice.is_empty() { "system.slice" } else { slice };
     let unit = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
     format!("{}/{unit}", expand(slice))
+}
+
+/// Limits with the access to devices that every container has, if they say anything about devices at all.
+pub(crate) fn complete(resources: &Resources) -> Resources {
+    let mut resources = resources.clone();
+    if !resources.devices.is_empty() {
+        resources.devices.extend(linux::cgroup::default_devices());
+    }
+    resources
 }
 
 /// `a-b.slice` lies in `a.slice`.

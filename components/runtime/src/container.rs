@@ -154,7 +154,7 @@ impl Container {
         if self.status() == Status::Stopped {
             return Err(state("container not running"));
         }
-        self.needed_cgroup()?.apply(resources)?;
+        self.needed_cgroup()?.apply(&crate::cgroup::complete(resources))?;
         let mut spec = self.spec()?;
         spec.linux.get_or_insert_default().resources = Some(resources.clone());
         write(&self.directory.join("config.json"), &spec)

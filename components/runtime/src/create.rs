@@ -82,7 +82,7 @@ fn place(request: &CreateRequest) -> Result<Option<Cgroup>> {
     let of_spec = request.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let none = Resources::default();
     let resources = placement.resources.as_ref().or(of_spec).unwrap_or(&none);
-    if let Err(error) = cgroup.apply(resources) {
+    if let Err(error) = cgroup.apply(&crate::cgroup::complete(resources)) {
         let _ = cgroup.remove(PATIENCE);
         return Err(error.into());
     }

@@ -128,7 +128,7 @@ fn mapped(map: &str, id: u32) -> Option<u32> {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
         let (inside, outside, size) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
         let offset = id.checked_sub(inside).filter(|offset| *offset < size)?;
-        outside.checked_add(offset)
+        outside.checked_add(offset).filter(|id| *id != u32::MAX)
     })
 }
 

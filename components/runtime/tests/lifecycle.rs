@@ -1,5 +1,6 @@
 //! Containers are made, run, entered and ended.
 
+#[path = "support/mod.rs"]
 mod support;
 
 use linux::pidfd::Exit;

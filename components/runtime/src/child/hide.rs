@@ -85,6 +85,7 @@ impl Covers<'_> {
             return clone_tree(empty.as_fd(), c"", false);
         }
         let configuration = Configuration::new(c"tmpfs")?;
+        configuration.string(c"source", c"tmpfs")?;
         configuration.string(c"mode", c"755")?;
         configuration.string(c"nr_blocks", c"1")?;
         configuration.string(c"nr_inodes", c"1")?;

@@ -7,7 +7,7 @@ use linux::mount::{Change, Configuration, attach, attribute};
 use linux::path_buffer::PathBuffer;
 use linux::root::RootDir;
 use linux::{Errno, SysResult};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::plan::{CgroupView, Hierarchy, MountPlan, Source};
 use crate::report::{At, Fault, StepResult};
@@ -33,6 +33,9 @@ fn mount_one<'a>(mount: &'a MountPlan, root: &RootDir) -> StepResult<'a> {
             } else {
                 root.make_file(destination, DIRECTORY).at(Step::MountPoint)?
             };
+            if !*directory {
+                refuse_directory(target.as_fd()).at(Step::Attach)?;
+            }
             attach(tree.as_fd(), target.as_fd()).at(Step::Attach)?;
             spread(mount, tree.as_fd())
         }
@@ -57,6 +60,12 @@ fn mount_one<'a>(mount: &'a MountPlan, root: &RootDir) -> StepResult<'a> {
             Change { set: *set, clear: *clear, ..Change::default() }.apply(target.as_fd()).at(Step::Mount)
         }
     }
+}
+
+/// A file cannot be mounted on a directory; the kernel would only call that invalid.
+fn refuse_directory(target: BorrowedFd<'_>) -> SysResult<()> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(target)?.st_mode);
+    if kind == FileType::Directory { Err(Errno::NOTDIR) } else { Ok(()) }
 }
 
 fn spread<'a>(mount: &MountPlan, made: BorrowedFd<'_>) -> StepResult<'a> {
@@ -103,6 +112,7 @@ fn mount_cgroup<'a>(view: &'a CgroupView, attributes: u64, target: BorrowedFd<'_
     // The directory becomes read-only only when everything is in it.
     let writable = attributes & !attribute::READ_ONLY;
     let configuration = Configuration::new(c"tmpfs").at(Step::Mount)?;
+    configuration.string(c"source", c"tmpfs").at(Step::Configure)?;
     configuration.string(c"mode", c"755").at(Step::Configure)?;
     let directory = configuration.mount(writable).at(Step::Mount)?;
     attach(directory.as_fd(), target).at(Step::Attach)?;

@@ -84,9 +84,9 @@ impl<'a> CgroupMount<'a> {
             return Ok(Hierarchy::Tree(tree));
         }
         if unified {
-            return Ok(Hierarchy::Own(c"cgroup2".to_owned(), Vec::new()));
+            return Ok(Hierarchy::Own(c"cgroup2".to_owned(), source()));
         }
-        let mut data = Vec::new();
+        let mut data = source();
         for controller in controllers {
             data.push(match controller.split_once('=') {
                 Some((key, value)) => (c_string(key)?, Some(c_string(value)?)),
@@ -98,4 +98,9 @@ impl<'a> CgroupMount<'a> {
         }
         Ok(Hierarchy::Own(c"cgroup".to_owned(), data))
     }
+}
+
+/// The name shown in the first column of /proc/mounts.
+fn source() -> Vec<(CString, Option<CString>)> {
+    vec![(c"source".to_owned(), Some(c"cgroup".to_owned()))]
 }

@@ -41,7 +41,8 @@ const DEFAULTS: [(&str, u32, u32); 6] = [
 ];
 
 /// Links every container has: path below /dev and text.
-pub(crate) const LINKS: [(&std::ffi::CStr, &std::ffi::CStr); 5] = [
+pub(crate) const LINKS: [(&std::ffi::CStr, &std::ffi::CStr); 6] = [
+    (c"core", c"/proc/kcore"),
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
     (c"stdout", c"/proc/self/fd/1"),
@@ -85,7 +86,7 @@ fn plan(device: &Device) -> Result<DevicePlan> {
         _ => return Err(invalid()),
     };
     let path = clean(&device.path);
-    if path == "/" {
+    if path == "/" || device.uid == Some(u32::MAX) || device.gid == Some(u32::MAX) {
         return Err(invalid());
     }
     let number = |number: i64| u32::try_from(number).map_err(|_| invalid());

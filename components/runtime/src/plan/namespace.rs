@@ -127,7 +127,8 @@ pub(crate) fn map_lines(mappings: &[IdMapping]) -> Result<String> {
 pub(crate) fn host_id(mappings: &[IdMapping], id: u32) -> Option<u32> {
     mappings.iter().find_map(|mapping| {
         let offset = id.checked_sub(mapping.container_id)?;
-        if offset < mapping.size { mapping.host_id.checked_add(offset) } else { None }
+        let id = if offset < mapping.size { mapping.host_id.checked_add(offset) } else { None };
+        id.filter(|id| *id != u32::MAX)
     })
 }
 

@@ -7,7 +7,7 @@ use linux::arguments::Arguments;
 use linux::capability::{Set, Sets};
 use linux::rlimit::Limit;
 use linux::scheduling::{Numbers, Scheduling};
-use oci::runtime::{Capabilities, Process, Rlimit, Seccomp};
+use oci::runtime::{Capabilities, Process, Rlimit, Seccomp, User};
 
 use super::filter::Filter;
 use super::scheduling;
@@ -95,6 +95,7 @@ impl ProcessPlan {
         if !process.cwd.starts_with('/') {
             return Err(Error::spec("Cwd property must be an absolute path"));
         }
+        check_ids(&process.user)?;
         let environment = arguments(&process.env)?;
         let wants_home = environment.value_of(b"HOME").is_none_or(<[u8]>::is_empty);
         let filter = Filter::new(extra.filter, extra.seccomp.as_ref(), process.no_new_privileges)?;
@@ -126,6 +127,15 @@ impl ProcessPlan {
             die_with_parent: extra.die_with_parent,
         })
     }
+}
+
+/// The highest number means "leave it as it is" to the kernel, and what it is is root.
+fn check_ids(user: &User) -> Result<()> {
+    let mut ids = [user.uid, user.gid].into_iter().chain(user.additional_gids.iter().copied());
+    if ids.any(|id| id == u32::MAX) {
+        return Err(Error::spec(format!("invalid user or group id {}", u32::MAX)));
+    }
+    Ok(())
 }
 
 fn arguments(strings: &[String]) -> Result<Arguments> {
@@ -200,7 +210,6 @@ fn stdio(stdio: Stdio, process: &Process) -> Stdio {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oci::runtime::User;
 
     fn extra() -> Extra {
         Extra {

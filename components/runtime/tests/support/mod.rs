@@ -1,7 +1,5 @@
 //! A container made of busybox, for tests.
 
-#![expect(dead_code, reason = "every test program uses another part")]
-
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
