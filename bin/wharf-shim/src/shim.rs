@@ -65,6 +65,8 @@ impl Shim {
     /// Takes over the engine's connection on standard input.
     pub(crate) fn open(id: String, directory: PathBuf) -> Result<Self, Errno> {
         linux::memory::stay_small();
+        // Executed from a memory file, it would be called after that.
+        let _ = linux::process::set_name(c"wharf-shim");
         linux::process::become_subreaper()?;
         let watch = Watch::new()?;
         let signals = Signals::new(&[SIGCHLD]).map_err(|_| Errno::INVAL)?;

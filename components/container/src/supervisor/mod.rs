@@ -3,6 +3,7 @@
 //! Requests go out on the caller's thread and wait for their answer until a deadline; the pump thread delivers answers
 //! and events. A shim that sleeps delays only those who ask it something.
 
+mod error;
 mod link;
 mod pump;
 mod recover;
@@ -14,12 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{ContainerId, ErrorKind, Kinded};
-use rustix::io::Errno;
-use shim_protocol::{
-    Answer, Attach, Command, Create, Event, Exec, Exit, Failure, FrameError, Snapshot, Started, Target,
-};
+use model::ContainerId;
+use shim_protocol::{Answer, Attach, Command, Create, Event, Exec, Exit, Snapshot, Started, Target};
 
+pub use error::ShimError;
 use link::Link;
 pub use recover::Recovered;
 
@@ -48,82 +47,6 @@ pub enum ShimEvent {
 
 /// Takes the events of all shims, on the supervisor's own thread: it must hand over long work.
 pub type OnEvent = Box<dyn Fn(&ContainerId, ShimEvent) + Send + Sync>;
-
-/// A shim could not be started or asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ShimError {
-    /// The shim program can't be read.
-    #[error("the shim program {path} can't be read")]
-    Binary {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// The container's directory can't be made or read.
-    #[error("the directory {path} can't be used")]
-    Directory {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// No process or descriptor could be had.
-    #[error("the shim can't be started")]
-    Spawn(#[source] std::io::Error),
-    /// The kernel refused something the supervisor needs.
-    #[error("the shim can't be watched")]
-    Watch(#[source] Errno),
-    /// No shim is there for the container.
-    #[error("container {id} has no shim")]
-    NoShim {
-        /// The container.
-        id: String,
-    },
-    /// A shim is there already.
-    #[error("container {id} has a shim already")]
-    Exists {
-        /// The container.
-        id: String,
-    },
-    /// The shim went away before it answered.
-    #[error("the shim of container {id} is gone")]
-    Gone {
-        /// The container.
-        id: String,
-    },
-    /// The shim did not answer in time.
-    #[error("the shim of container {id} does not answer")]
-    Deadline {
-        /// The container.
-        id: String,
-    },
-    /// The request did not get across.
-    #[error("the shim can't be asked")]
-    Frame(#[source] FrameError),
-    /// The shim answered something that does not fit.
-    #[error("the shim of container {id} gave a wrong answer")]
-    WrongAnswer {
-        /// The container.
-        id: String,
-    },
-    /// The shim refused or failed; its text is for people.
-    #[error(transparent)]
-    Refused(#[from] Failure),
-}
-
-impl Kinded for ShimError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Refused(failure) => failure.kind(),
-            Self::NoShim { .. } | Self::Exists { .. } => ErrorKind::Conflict,
-            Self::Deadline { .. } | Self::Gone { .. } => ErrorKind::Unavailable,
-            _ => ErrorKind::Internal,
-        }
-    }
-}
 
 /// Everything about shims.
 pub struct Supervisor {

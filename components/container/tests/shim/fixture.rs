@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use container::supervisor::Created;
 use container::{ShimError, ShimEvent, Supervisor, SupervisorConfig};
 use model::ContainerId;
-use oci::runtime::{Capabilities, Linux, Mount, Namespace, NamespaceType, Process, Root, Spec};
+use oci::runtime::{
+    Capabilities, Linux, Memory, Mount, Namespace, NamespaceType, Process, Resources, Root, Spec,
+};
 use shim_protocol::{Attach, Create, Event, Exit, LogTarget, Overlay, Rootfs, Rotation, Target};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,11 +69,20 @@ pub struct Wanted<'a> {
     pub start: bool,
     pub init: bool,
     pub host_pid: bool,
+    pub memory: Option<i64>,
 }
 
 impl Default for Wanted<'_> {
     fn default() -> Self {
-        Self { args: &["true"], tty: false, stdin: false, start: true, init: false, host_pid: false }
+        Self {
+            args: &["true"],
+            tty: false,
+            stdin: false,
+            start: true,
+            init: false,
+            host_pid: false,
+            memory: None,
+        }
     }
 }
 
@@ -343,6 +354,10 @@ fn spec(cgroup: &str, wanted: &Wanted<'_>) -> Spec {
         ],
         linux: Some(Linux {
             cgroups_path: cgroup.to_owned(),
+            resources: wanted.memory.map(|limit| Resources {
+                memory: Some(Memory { limit: Some(limit), ..Memory::default() }),
+                ..Resources::default()
+            }),
             namespaces: kinds.into_iter().map(|kind| Namespace { kind, ..Namespace::default() }).collect(),
             ..Linux::default()
         }),

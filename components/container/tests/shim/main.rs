@@ -83,8 +83,7 @@ fn a_terminal_has_a_size_and_detach_keys() {
     fixture.supervisor().resize(&id, Target::Init, 33, 101).unwrap();
     let mut client = fixture.attach(&id, false);
     client.write_all(b"stty size; tty\n").unwrap();
-    read_until(&mut client, "33 101");
-    read_until(&mut client, "/dev/pts/0");
+    assert!(read_until(&mut client, "/dev/pts/0").contains("33 101"));
     client.write_all(b"echo ab\x10\x11cd\n").unwrap();
     read_all(&mut client);
     let detached = fixture.heard.wait(&id, |event| match event {
@@ -224,6 +223,17 @@ fn a_paused_container_stands_still_and_can_be_killed() {
     assert!(wait_until(|| fixture.log_text(&id).len() > frozen.len()));
     fixture.supervisor().pause(&id).unwrap();
     end(&fixture, &id);
+}
+
+#[test]
+fn running_out_of_memory_is_told() {
+    let fixture = Fixture::new();
+    let wanted = Wanted { args: &["tail", "/dev/zero"], memory: Some(16 << 20), ..Wanted::default() };
+    let id = fixture.run(&wanted);
+    fixture.heard.wait(&id, |event| matches!(event, ShimEvent::Said(Event::OutOfMemory)).then_some(()));
+    let exit = fixture.heard.exit(&id);
+    assert_eq!((exit.code, exit.signal, exit.oom_killed), (137, Some(9), true));
+    fixture.supervisor().acknowledge(&id);
 }
 
 #[test]
