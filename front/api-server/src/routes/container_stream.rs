@@ -100,8 +100,10 @@ pub(crate) fn attach(call: &mut Call<'_, '_>) -> Answer {
     let upgraded = call.exchange.head.wants_upgrade();
     match call.engine.containers().attach(&call.name(), parameters) {
         Ok(attachment) => {
-            let taken = call.hijack(stream_type(attachment.framed, upgraded, call.version))?;
-            hijack_error(attachment.run(taken.socket.into(), taken.early))
+            let kind = stream_type(attachment.framed, upgraded, call.version);
+            hijack_error(
+                attachment.run(|| call.hijack(kind).map(|taken| (taken.socket.into(), taken.early)))?,
+            )
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -121,11 +123,13 @@ pub(crate) fn attach_websocket(call: &mut Call<'_, '_>) -> Answer {
         parameters.stream = true;
     }
     let attachment = call.engine.containers().attach(&call.name(), parameters)?;
-    let plain = accept_websocket(call.exchange).map_err(|error| match error {
-        WebSocketError::Handshake(why) => Failure::new(400, format!("not a websocket handshake: {why}")),
-        WebSocketError::Io(error) => Failure::from(error),
-    })?;
-    hijack_error(attachment.run(plain.into(), Vec::new()))
+    hijack_error(attachment.run(|| {
+        let plain = accept_websocket(call.exchange).map_err(|error| match error {
+            WebSocketError::Handshake(why) => Failure::new(400, format!("not a websocket handshake: {why}")),
+            WebSocketError::Io(error) => Failure::from(error),
+        })?;
+        Ok::<_, Failure>((plain.into(), Vec::new()))
+    })?)
 }
 
 /// After the connection was taken over there is no answer left to carry an error.
