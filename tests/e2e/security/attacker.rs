@@ -64,11 +64,18 @@ fn open_kernel_files() {
             let kind = entry.file_type().expect("a type");
             if kind.is_dir() {
                 open.push(path);
-            } else if kind.is_file() && std::fs::OpenOptions::new().write(true).open(&path).is_ok() {
+            } else if is_writable_file(&path) && std::fs::OpenOptions::new().write(true).open(&path).is_ok() {
                 println!("writable {text}");
             }
         }
     }
+}
+
+/// A regular file whose mode lets somebody write; files without that refuse in the kernel whoever opens them.
+fn is_writable_file(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o222 != 0)
 }
 
 /// Tries to write every control group file it sees, and to make a group.
