@@ -73,3 +73,68 @@ fn create_requests_survive_the_wire() {
     let text = serde_json::to_vec(&request).unwrap();
     assert_eq!(api::decode::<api::container::CreateRequest>(&text).unwrap(), request);
 }
+
+mod random {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// Documents with the field names that the requests know, in any case, and values of any type.
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        let name = prop_oneof![
+            Just("HostConfig"),
+            Just("hostconfig"),
+            Just("Cmd"),
+            Just("ENV"),
+            Just("Image"),
+            Just("Healthcheck"),
+            Just("ExposedPorts"),
+            Just("Volumes"),
+            Just("NetworkingConfig"),
+            Just("EndpointsConfig"),
+            Just("PortBindings"),
+            Just("80/tcp"),
+            Just("Mounts"),
+            Just("Memory"),
+            Just("ConsoleSize"),
+            Just("LogConfig"),
+            Just("Ulimits"),
+            Just("IPAM"),
+            Just("Config"),
+            Just("Labels"),
+        ];
+        leaf.prop_recursive(5, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(name.clone(), inner, 0..6).prop_map(|map| {
+                    Value::Object(map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Requests are read or refused; what was read survives being written.
+        #[test]
+        fn requests_never_panic(document in document(), noise in prop::collection::vec(any::<u8>(), 0..100)) {
+            for text in [document.to_string().into_bytes(), noise] {
+                if let Ok(request) = api::decode::<api::container::CreateRequest>(&text) {
+                    let written = serde_json::to_vec(&request).unwrap();
+                    prop_assert_eq!(api::decode::<api::container::CreateRequest>(&written).unwrap(), request);
+                }
+                let _ = api::decode::<api::container::UpdateRequest>(&text);
+                let _ = api::decode::<api::exec::CreateRequest>(&text);
+                let _ = api::decode::<api::network::CreateRequest>(&text);
+                let _ = api::decode::<api::volume::CreateRequest>(&text);
+            }
+        }
+    }
+}

@@ -66,11 +66,14 @@ fn run(engine: &Engine, config: serde_json::Value) -> String {
     id
 }
 
+/// Method, target, headers, body; status and message.
+type Refusal<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[test]
 fn refusals_are_dockers() {
     let engine = Engine::start();
     let text = ("Content-Type", "text/plain");
-    let cases: &[(&str, &str, &[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Refusal<'_>] = &[
         (
             "GET",
             "/v1.99/info",
