@@ -192,7 +192,7 @@ impl Extraction<'_> {
             return Ok(());
         }
         let found = match self.open_dir(path) {
-            Err(Errno::NOENT) => self.root.make_dirs(&self.base.join(path), Mode::from_raw_mode(0o755)),
+            Err(Errno::NOENT) => self.root.make_dirs(self.base.join(path), Mode::from_raw_mode(0o755)),
             found => found,
         };
         let directory = found.map_err(|error| ArchiveError::Entry {
@@ -205,7 +205,7 @@ impl Extraction<'_> {
     }
 
     fn open_dir(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        self.root.open_file(&self.base.join(path), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
+        self.root.open_file(self.base.join(path), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
     }
 
     /// Deeper ones come later in archives, so the last are set first. Who replaced a directory meanwhile keeps it.

@@ -32,7 +32,7 @@ pub(crate) struct Record {
 
 /// A document that is either a manifest or an index, by its own words and not only by its descriptor's.
 pub(crate) enum Target {
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Index(Index),
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn read_target(content: &Content, descriptor: &Descriptor) -> Result<
     if is_index {
         return serde_json::from_value(value).map(Target::Index).map_err(malformed);
     }
-    serde_json::from_value(value).map(Target::Manifest).map_err(malformed)
+    serde_json::from_value(value).map(|manifest| Target::Manifest(Box::new(manifest))).map_err(malformed)
 }
 
 /// The manifest for a platform behind a descriptor.
@@ -105,7 +105,7 @@ fn find_manifest(
     let mut todo = vec![(target.clone(), 0)];
     while let Some((descriptor, depth)) = todo.pop() {
         match read_target(content, &descriptor)? {
-            Target::Manifest(manifest) => return Ok((descriptor, manifest)),
+            Target::Manifest(manifest) => return Ok((descriptor, *manifest)),
             Target::Index(index) if depth < INDEX_DEPTH => {
                 // The first fitting one wins; the stack is read from its end.
                 let fitting = index.manifests.into_iter().filter(|manifest| {

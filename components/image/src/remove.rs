@@ -128,7 +128,7 @@ impl Removal<'_> {
         if own.digest().is_none() && tagged.is_empty() {
             gone.extend(digests.into_iter().cloned());
         }
-        let last = gone.len() >= image.names.len();
+        let last = image.names.iter().all(|known| gone.contains(known));
         self.untag(&gone, image)?;
         Ok(last)
     }

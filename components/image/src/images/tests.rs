@@ -120,13 +120,10 @@ fn import_names_and_finds() {
 fn what_is_no_tar_is_not_imported() {
     let place = Place::new("no-tar");
     let images = place.open();
-    for bytes in
-        [&b"this is not a tar archive, whatever its name says, and it is long enough to be looked at"
-            .repeat(20)[..]]
-    {
-        let config = import_config("-", "", images.platform());
-        assert!(images.import(&mut &*bytes, config, None).is_err());
-    }
+    let bytes = b"this is not a tar archive, whatever its name says, and it is long enough to be looked at"
+        .repeat(20);
+    let config = import_config("-", "", images.platform());
+    assert!(images.import(&mut &*bytes, config, None).is_err());
     assert!(images.list().is_empty() && images.content().list().unwrap().is_empty());
     assert_eq!(std::fs::read_dir(place.path.join("ingest")).unwrap().count(), 0);
 }
@@ -153,7 +150,7 @@ fn save_and_load_give_the_same_bytes() {
     assert_eq!(other.find("upper").unwrap().id, upper.id);
     assert!(save(&other, &["base", "upper"]) == bytes);
     let by_id = save(&other, &[base.id.as_str()]);
-    assert!(files(&by_id).get("repositories").is_none());
+    assert!(!files(&by_id).contains_key("repositories"));
     // Loading again changes nothing.
     let again = load(&other, &bytes).unwrap();
     assert!(again.iter().all(|loaded| loaded.replaced.is_empty()));
@@ -353,7 +350,7 @@ fn removal_follows_docker() {
     );
     check("nosuch", true, &[], "No such image: nosuch:latest");
     let child = images.create(image.config.clone(), Some(&image), None, Some(&name("child"))).unwrap();
-    assert_eq!(images.children(&image.id), [child.id.clone()]);
+    assert_eq!(images.children(&image.id), std::slice::from_ref(&child.id));
     check(
         &short,
         true,
@@ -377,6 +374,10 @@ fn removing_the_last_name_removes_everything() {
         Some(&name("child")),
     );
     let child = child.unwrap();
+    // A digest that was never noted as a name takes no tag away.
+    let digest = format!("child@{}", child.id);
+    assert!(matches!(images.remove(&digest, false, true, &[]).unwrap()[..], [Removed::Untagged { .. }]));
+    assert_eq!(images.get(&child.id).unwrap().repo_tags(), ["child:latest"]);
     let steps = images.remove("app:1", false, true, &[]);
     assert!(steps.is_err(), "it has a child");
     assert!(images.get(&image.id).unwrap().names.is_empty(), "the name is gone all the same, as with Docker");

@@ -63,8 +63,10 @@ fn fill(fresh: &Path, lowers: &[PathBuf]) -> io::Result<()> {
         chown(&upper, Some(from.uid()), Some(from.gid()))?;
         std::fs::set_permissions(&upper, from.permissions())?;
     }
+    // Volatile: unmounting another one flushes the whole file system, and after a power cut this is made again.
+    // Volatile: unmounting another one flushes the whole file system. After a power cut this is made again.
     let overlay =
-        Overlay { lowers: lowers.to_vec(), upper: Some((upper, work)), volatile: false, attributes: 0 };
+        Overlay { lowers: lowers.to_vec(), upper: Some((upper, work)), volatile: true, attributes: 0 };
     let root = RootDir::from_fd(overlay.mount()?);
     for path in DIRECTORIES {
         if let Some((parent, name)) = place(&root, path)? {
@@ -88,7 +90,7 @@ fn fill(fresh: &Path, lowers: &[PathBuf]) -> io::Result<()> {
 fn place<'path>(root: &RootDir, path: &'path str) -> io::Result<Option<(OwnedFd, &'path OsStr)>> {
     let path = Path::new(path);
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
-    let parent = match root.make_dirs(&Path::new("/").join(directory), Mode::from_raw_mode(0o755)) {
+    let parent = match root.make_dirs(Path::new("/").join(directory), Mode::from_raw_mode(0o755)) {
         Err(Errno::NOTDIR | Errno::LOOP) => return Ok(None),
         parent => parent?,
     };

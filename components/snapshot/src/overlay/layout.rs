@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
+use rustix::fs::IFlags;
 
 use crate::error::{Result, file_error};
 
@@ -30,6 +31,7 @@ impl Layout {
             let path = self.root.join(name);
             store::file::make_private_dir(&path).map_err(file_error("prepare", &path))?;
         }
+        spread(&self.root.join("new"));
         Ok(())
     }
 
@@ -104,6 +106,17 @@ pub(super) fn read_top(snapshot: &Path) -> Option<Option<Digest>> {
 }
 
 const TOP: &str = "top-";
+
+/// Has ext4 put each new directory into a block group of its own, as for home directories. Otherwise new trees get
+/// the group where old ones were just removed, and every file made there first skips all inodes deleted within the
+/// last minutes (measured: 0.3 ms for each file). Other file systems do not know the flag.
+fn spread(directory: &Path) {
+    if let Ok(directory) = std::fs::File::open(directory)
+        && let Ok(flags) = rustix::fs::ioctl_getflags(&directory)
+    {
+        let _ = rustix::fs::ioctl_setflags(&directory, flags | IFlags::TOPDIR);
+    }
+}
 
 fn list(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
