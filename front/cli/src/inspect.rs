@@ -14,48 +14,45 @@ use crate::template::{Template, Value};
 pub fn each(format: &str, names: &[String], mut find: impl FnMut(&str) -> Result<Json, Failure>) -> Outcome {
     let template = parse(format)?;
     let mut found = Vec::new();
+    let mut text = String::new();
     let mut faults = Vec::new();
     for name in names {
-        match find(name) {
-            Ok(document) => found.push(document),
-            Err(failure) => faults.push(failure.message()),
+        let document = match find(name) {
+            Ok(document) => document,
+            Err(failure) => {
+                faults.push(failure.message());
+                continue;
+            }
+        };
+        match template.as_ref().map(|template| template.execute(&Value::from_json(&document))) {
+            None => found.push(document),
+            Some(Ok(line)) => {
+                text.push_str(&line);
+                text.push('\n');
+            }
+            Some(Err(error)) => faults.push(format!("template parsing error: {error}")),
         }
     }
-    let mut text = String::new();
-    let mut wrong = None;
-    match &template {
-        None if found.is_empty() => text.push_str("[]\n"),
-        None => {
+    match (format, found.is_empty()) {
+        ("", true) => text.push_str("[]\n"),
+        ("", false) => {
             text = crate::json::go_pretty(&Json::Array(found), true);
             text.push('\n');
         }
-        Some(template) => {
-            for document in &found {
-                match template.execute(&Value::from_json(document)) {
-                    Ok(line) => {
-                        text.push_str(&line);
-                        text.push('\n');
-                    }
-                    Err(error) => {
-                        wrong = Some(format!("template parsing error: {error}"));
-                        break;
-                    }
-                }
-            }
-            if found.is_empty() {
-                text.push('\n');
-            }
+        ("json", _) => {
+            text = crate::json::compact(&Json::Array(found));
+            text.push('\n');
         }
+        _ if text.is_empty() => text.push('\n'),
+        _ => {}
     }
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    faults.splice(0..0, wrong);
     if faults.is_empty() { Ok(()) } else { Err(Failure::text(faults.join("\n"))) }
 }
 
 fn parse(format: &str) -> Result<Option<Template>, Failure> {
     let source = match format {
-        "" => return Ok(None),
-        "json" => "{{json .}}",
+        "" | "json" => return Ok(None),
         other => other,
     };
     match Template::parse(source) {

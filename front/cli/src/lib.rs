@@ -98,6 +98,7 @@ fn walk(session: &Session, words: &[String], all_words: &[String]) -> Result<(),
     let mut path = session.program.to_owned();
     let mut entries = tree::COMMANDS;
     let mut rest = words;
+    let mut inside = None;
     loop {
         let Some((word, after)) = rest.split_first() else { return Ok(()) };
         let Some(entry) = entries.iter().find(|entry| entry.answers_to(word)) else {
@@ -105,6 +106,10 @@ fn walk(session: &Session, words: &[String], all_words: &[String]) -> Result<(),
                 && let Some(outcome) = plugin::forward(session, word, all_words)
             {
                 return outcome;
+            }
+            if let (Some(group), true) = (inside, after.iter().any(|word| word == "--help")) {
+                print!("{}", help::group(&path, group));
+                return Ok(());
             }
             return Err(unknown_command(session, &path, word));
         };
@@ -130,13 +135,14 @@ fn walk(session: &Session, words: &[String], all_words: &[String]) -> Result<(),
                     }
                     Some(flag) if flag.starts_with('-') => {
                         let text = format!(
-                            "unknown flag: {flag}\n\nUsage:  {path} COMMAND\n\nRun '{path} --help' for more information"
+                            "unknown flag: {flag}\n\nUsage:  {path}\n\nRun '{path} --help' for more information"
                         );
                         return Err(Failure::Text { text, code: 125 });
                     }
                     Some(_) => {}
                 }
                 entries = group.entries;
+                inside = Some(group);
                 rest = after;
             }
         }

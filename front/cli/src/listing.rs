@@ -109,6 +109,20 @@ impl<T: 'static> Listing<T> {
         Ok(())
     }
 
+    /// Whether a format can be used, told by the whole text of it.
+    ///
+    /// # Errors
+    /// When the template is wrong, with docker's texts.
+    pub fn check(&'static self, format: &str, item: T) -> Result<(), Failure> {
+        let template = Template::parse(&format.replace("\\t", "\t").replace("\\n", "\n"))
+            .map_err(|error| Failure::text(format!("failed to parse template: {error}")))?;
+        let row = Value::Object(Rc::new(Row { item, listing: self }));
+        match template.execute(&row) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::text(format!("failed to execute template: {error}"))),
+        }
+    }
+
     /// The text that [`Listing::print`] prints.
     ///
     /// # Errors

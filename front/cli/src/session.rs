@@ -144,7 +144,9 @@ impl Session {
     /// For two addresses, an address beside a context, or an unknown context.
     pub fn target(&self) -> Result<Target, Failure> {
         if self.hosts.len() > 1 {
-            return Err(Failure::text("Specify only one -H"));
+            return Err(Failure::text(
+                "Failed to initialize: unable to resolve docker endpoint: Specify only one -H",
+            ));
         }
         if !self.hosts.is_empty() && !self.context_flag.is_empty() {
             return Err(Failure::text("conflicting options: cannot specify both --host and --context"));

@@ -18,7 +18,7 @@ pub(crate) use verb::quote;
 
 pub use eval::ExecError;
 pub use lexer::ParseError;
-pub use value::{Object, Shape, Value};
+pub use value::{Document, Object, Shape, Value};
 
 use std::collections::BTreeMap;
 

@@ -27,6 +27,34 @@ pub trait Object {
     fn to_json(&self) -> Json;
 }
 
+/// A document of a named type, whose unknown fields are told with that name.
+pub struct Document {
+    type_name: &'static str,
+    json: Json,
+}
+
+impl Document {
+    /// As a value for templates.
+    #[expect(clippy::new_ret_no_self, reason = "documents only exist as values")]
+    pub fn new(type_name: &'static str, json: Json) -> Value {
+        Value::Object(Rc::new(Self { type_name, json }))
+    }
+}
+
+impl Object for Document {
+    fn field(&self, name: &str, _arguments: &[Value]) -> Option<Value> {
+        self.json.get(name).map(|value| Value::convert(value, name, ""))
+    }
+
+    fn type_name(&self) -> &str {
+        self.type_name
+    }
+
+    fn to_json(&self) -> Json {
+        self.json.clone()
+    }
+}
+
 /// A value.
 #[derive(Clone)]
 pub enum Value {

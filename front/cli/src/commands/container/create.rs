@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use api_client::{ClientError, Query};
+use api_client::Query;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -58,6 +58,7 @@ pub fn check_pull(matches: &Matches) -> Outcome {
 /// Sends the document, pulling the image when the policy says so; the container's id.
 pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> Result<String, Failure> {
     check_image(image)?;
+    check_platform(platform(session, matches))?;
     let cid_file = CidFile::reserve(matches.text("cidfile"))?;
     let policy = matches.text("pull");
     let platform = platform(session, matches);
@@ -66,7 +67,7 @@ pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> 
         pull::pull(session, image, platform, quiet, true)?;
     }
     let answer = match send(session, matches, &body, platform) {
-        Err(Failure::Client(error)) if policy == "missing" && is_missing_image(&error) => {
+        Err(Failure::Client(error)) if policy == "missing" && error.is_not_found() => {
             if !quiet {
                 eprintln!(
                     "Unable to find image '{}' locally",
@@ -94,15 +95,28 @@ fn check_image(image: &str) -> Outcome {
     crate::commands::image::reference::parse(image).map(drop)
 }
 
+/// Refuses what can't be a platform.
+fn check_platform(text: &str) -> Outcome {
+    let good = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-()".contains(&byte))
+    };
+    if text.is_empty() || (text.split('/').count() <= 3 && text.split('/').all(good)) {
+        return Ok(());
+    }
+    let shown = crate::value::quoted(text);
+    let reason = if text.split('/').count() > 3 {
+        "cannot parse platform specifier"
+    } else {
+        "is an invalid component of a platform"
+    };
+    Err(Failure::text(format!("error parsing specified platform: {shown}: {reason}: invalid argument")))
+}
+
 fn platform<'a>(session: &'a Session, matches: &'a Matches) -> &'a str {
     match matches.text("platform") {
         "" => session.environment.own("DEFAULT_PLATFORM").unwrap_or_default(),
         given => given,
     }
-}
-
-fn is_missing_image(error: &ClientError) -> bool {
-    error.is_not_found() && error.to_string().contains("No such image")
 }
 
 fn send(session: &Session, matches: &Matches, body: &Json, platform: &str) -> Result<Answer, Failure> {

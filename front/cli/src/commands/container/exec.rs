@@ -46,6 +46,7 @@ pub const COMMAND: Command = Command {
 
 fn exec(session: &Session, matches: &Matches) -> Outcome {
     let client = session.client()?;
+    let env = options::read_environment(matches.list("env-file"), matches.list("env"), &session.environment)?;
     let name = path_escape(matches.arg(0));
     // Docker looks first, so that a missing container is told before anything about terminals.
     client.get::<serde::de::IgnoredAny>(&format!("/containers/{name}/json"), &Query::new())?;
@@ -54,7 +55,6 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
         return Err(Failure::text("the input device is not a TTY"));
     }
     let keys = run::detach_keys(session, matches)?;
-    let env = options::read_environment(matches.list("env-file"), matches.list("env"), &session.environment)?;
     let size = if tty { terminal::size(std::io::stdout()) } else { None };
     let mut body = json!({
         "User": matches.text("user"), "Privileged": matches.on("privileged"), "Tty": tty,

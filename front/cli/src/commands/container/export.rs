@@ -26,6 +26,7 @@ pub const COMMAND: Command = Command {
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let output = matches.text("output");
     refuse_terminal(output)?;
+    check_output(output, "failed to export container")?;
     let client = session.client()?;
     let mut answer =
         client.stream(&format!("/containers/{}/export", path_escape(matches.arg(0))), &Query::new())?;
@@ -38,6 +39,20 @@ pub fn refuse_terminal(output: &str) -> Outcome {
         return Err(Failure::text("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
     }
     Ok(())
+}
+
+/// Refuses a file in a folder that is not there, before anything is asked.
+pub fn check_output(output: &str, complaint: &str) -> Outcome {
+    let folder = std::path::Path::new(output).parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !output.is_empty() && !folder.is_dir() => {
+            let folder = folder.display();
+            Err(Failure::text(format!(
+                "{complaint}: invalid output path: stat {folder}: no such file or directory"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a stream to a file, which appears only when it is whole, or to stdout.

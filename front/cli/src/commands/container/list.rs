@@ -210,7 +210,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     };
     if !format.is_empty() {
         // A wrong template is told even when there is nothing to list.
-        LISTING.render(format, vec![Row { summary: Summary::default(), whole: true }])?;
+        LISTING.check(format, Row { summary: Summary::default(), whole: true })?;
     }
     let last = if matches.on("latest") && !matches.given("last") { 1 } else { matches.int("last") };
     let wants_size = matches.on("size") || format.contains(".Size");

@@ -35,7 +35,7 @@ pub const COMMAND: Command = Command {
 fn run(session: &Session, matches: &Matches) -> Outcome {
     run_inner(session, matches).map_err(|failure| match failure {
         Failure::Status(_) => failure,
-        Failure::Text { code: 1, ref text } if text == NO_TERMINAL => failure,
+        Failure::Text { code: 1, ref text } if text == NO_TERMINAL || text == BOTH => failure,
         Failure::Text { code: 125, text } if text.starts_with("invalid pull option") => {
             told(session, matches, &text, 125)
         }
@@ -44,6 +44,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     })
 }
 
+const BOTH: &str = "conflicting options: cannot specify both --attach and --detach";
 const NO_TERMINAL: &str = "the input device is not a TTY";
 
 fn told(session: &Session, matches: &Matches, text: &str, code: u8) -> Failure {
@@ -55,7 +56,7 @@ fn run_inner(session: &Session, matches: &Matches) -> Outcome {
     create::check_pull(matches)?;
     let detached = matches.on("detach");
     if detached && matches.given("attach") {
-        return Err(Failure::text("conflicting options: cannot specify both --attach and --detach"));
+        return Err(Failure::text(BOTH));
     }
     let mut created = options::build(session, matches, detached)?;
     if created.tty && created.attach_stdin && !terminal::is_terminal(std::io::stdin()) {
@@ -69,7 +70,10 @@ fn run_inner(session: &Session, matches: &Matches) -> Outcome {
     }
     let keys = detach_keys(session, matches)?;
     let body = std::mem::take(&mut created.body);
-    let id = create::create(session, matches, body, &created.image)?;
+    let id = create::create(session, matches, body, &created.image).map_err(|failure| {
+        let text = failure.message();
+        Failure::Text { code: code_of(&text), text }
+    })?;
     let client = session.client()?;
     let container = format!("/containers/{id}");
     if detached {

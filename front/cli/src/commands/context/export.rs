@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::list::default_context;
 use crate::command::{Arity, Command};
 use crate::context_store::DEFAULT;
 use crate::failure::{Failure, Outcome, file_failure};
@@ -22,10 +23,7 @@ pub const COMMAND: Command = Command {
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let name = matches.arg(0);
-    if name == DEFAULT {
-        return Err(Failure::text("context \"default\": default context cannot be exported"));
-    }
-    let context = session.contexts().find(name)?;
+    let context = if name == DEFAULT { default_context(session) } else { session.contexts().find(name)? };
     let mut archive = Vec::new();
     entry(&mut archive, "meta.json", crate::json::compact(&context.record()).as_bytes());
     for file in context.tls_files() {

@@ -50,6 +50,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     contexts.sort_by(|one, other| crate::commands::volume::list::natural(&one.name, &other.name));
     if matches.on("quiet") {
         contexts.iter().for_each(|context| println!("{}", context.name));
+        warn(session);
         return Ok(());
     }
     let rows =
@@ -61,12 +62,17 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     };
     let text = LISTING.render(format, rows)?;
     print!("{}", if format.is_empty() { text.replacen("NAME *", "NAME  ", 1) } else { text });
+    warn(session);
+    Ok(())
+}
+
+/// Tells that an address in the environment stands above contexts.
+fn warn(session: &Session) {
     if session.environment.own("HOST").is_some() {
         eprintln!(
             "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context flag, or unset DOCKER_HOST environment variable."
         );
     }
-    Ok(())
 }
 
 /// The context made of flags and environment.

@@ -30,7 +30,9 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
             return Err(Failure::text("context \"default\" cannot be removed"));
         }
         if let Err(failure) = store.find(name) {
-            return if force { Ok(()) } else { Err(failure) };
+            drop(failure);
+            let text = format!("context {} does not exist", crate::value::quoted(name));
+            return if force { Ok(()) } else { Err(Failure::text(text)) };
         }
         if name == current {
             if !force {

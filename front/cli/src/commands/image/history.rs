@@ -86,6 +86,12 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     } else {
         matches.text("format")
     };
+    let format = match format {
+        "" | "table" if !matches.on("human") => {
+            "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+        }
+        other => other,
+    };
     let (whole, human) = (matches.on("no-trunc"), matches.on("human"));
     LISTING.print(format, steps.into_iter().map(|step| Step { whole, human, ..step }).collect())
 }

@@ -85,7 +85,7 @@ const COLUMNS: &[Column<Row>] = &[
         -1 => "N/A".into(),
         count => count.to_string().into(),
     }),
-    column("VirtualSize", "SIZE", |row| human::size3(row.image.size as f64).into()),
+    column("VirtualSize", "SIZE", |row| human::size(row.image.size as f64).into()),
     column("SharedSize", "SHARED SIZE", |row| match row.image.shared_size {
         -1 => "N/A".into(),
         size => human::size(size as f64).into(),

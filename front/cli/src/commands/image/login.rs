@@ -69,7 +69,7 @@ fn credentials(session: &Session, matches: &Matches, key: &str) -> Result<(Strin
             ));
         }
         if user.is_empty() {
-            return Err(Failure::text("username is empty"));
+            return Err(Failure::text("the --password-stdin option requires --username to be set"));
         }
         std::io::stdin().take(1 << 16).read_to_string(&mut password)?;
         password = password.trim_end_matches(['\n', '\r']).to_owned();

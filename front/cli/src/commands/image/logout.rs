@@ -24,8 +24,6 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         server => login::host_of(server),
     };
     println!("Removing login credentials for {key}");
-    if !auth::erase(session, key)? {
-        eprintln!("Not logged in to {key}");
-    }
+    auth::erase(session, key)?;
     Ok(())
 }

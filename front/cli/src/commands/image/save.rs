@@ -5,7 +5,7 @@ use api_client::Query;
 use super::push::platform;
 use crate::command::Kind::{Strings, Text};
 use crate::command::{Arity, Command, Flag, flag, long};
-use crate::commands::container::export::{refuse_terminal, save};
+use crate::commands::container::export::{check_output, refuse_terminal, save};
 use crate::failure::Outcome;
 use crate::matches::Matches;
 use crate::session::Session;
@@ -30,6 +30,7 @@ pub const COMMAND: Command = Command {
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let output = matches.text("output");
     refuse_terminal(output)?;
+    check_output(output, "failed to save image")?;
     let mut query = Query::new();
     for name in &matches.args {
         query = query.set("names", name);

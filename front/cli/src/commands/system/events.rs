@@ -40,7 +40,9 @@ pub fn time_parameter(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if let Ok(nanoseconds) = model::duration::parse_nanoseconds(text) {
+    if text != "0"
+        && let Ok(nanoseconds) = model::duration::parse_nanoseconds(text)
+    {
         let then = model::Timestamp::now().nanoseconds() - nanoseconds;
         return Ok(format!("{}.{:09}", then.div_euclid(1_000_000_000), then.rem_euclid(1_000_000_000)));
     }

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::human;
 use crate::matches::Matches;
 use crate::session::Session;
-use crate::template::{Template, Value};
+use crate::template::{Document, Template};
 
 const FLAGS: &[Flag] = &[flag("format", 'f', Text, "", "How to print: 'json', or a Go template")];
 
@@ -46,10 +46,9 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         if let Some(fields) = document.as_object_mut() {
             fields.insert("ClientInfo".to_owned(), client_info(session));
         }
-        let text = template
-            .execute(&Value::from_json(&document))
-            .map_err(|error| Failure::text(error.to_string()))?;
-        println!("{text}");
+        let result = template.execute(&Document::new("system.dockerInfo", document));
+        println!("{}", result.as_deref().unwrap_or_default());
+        result.map_err(|error| Failure::text(error.to_string()))?;
         return Ok(());
     }
     println!(

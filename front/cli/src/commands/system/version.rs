@@ -1,7 +1,5 @@
 //! `version`: of the client and of the engine.
 
-use std::rc::Rc;
-
 use api_client::Query;
 use serde_json::{Map, Value as Json, json};
 
@@ -10,7 +8,7 @@ use crate::command::{Arity, Command, Flag, flag};
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::session::Session;
-use crate::template::{Object, Template, Value};
+use crate::template::{Document, Template};
 
 const FLAGS: &[Flag] = &[flag("format", 'f', Text, "", "How to print: 'json', or a Go template")];
 
@@ -70,31 +68,14 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     };
     match template {
         Some(template) => {
-            let both = Both(json!({"Client": ours, "Server": server}));
-            let result = template.named("version").execute(&Value::Object(Rc::new(both)));
+            let both = Document::new("system.versionInfo", json!({"Client": ours, "Server": server}));
+            let result = template.named("version").execute(&both);
             println!("{}", result.as_deref().unwrap_or_default());
             result.map_err(|error| Failure::text(error.to_string()))?;
         }
         None => print!("{}", view(&ours, server.as_ref())),
     }
     fault.map_or(Ok(()), Err)
-}
-
-/// Client and server as one value of templates.
-struct Both(Json);
-
-impl Object for Both {
-    fn field(&self, name: &str, _arguments: &[Value]) -> Option<Value> {
-        self.0.get(name).map(Value::from_json)
-    }
-
-    fn type_name(&self) -> &'static str {
-        "system.versionInfo"
-    }
-
-    fn to_json(&self) -> Json {
-        self.0.clone()
-    }
 }
 
 /// The engine's answer with its fields in the order docker prints them.

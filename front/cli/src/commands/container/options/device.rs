@@ -82,11 +82,11 @@ pub fn mapping(text: &str) -> Result<Json, String> {
         [host, second, third] => (*host, *second, *third),
         _ => return Err(format!("invalid device specification: {text}")),
     };
-    if !inside.starts_with('/') {
-        return Err(format!("{inside} is not an absolute path"));
-    }
     if !access(permissions) {
         return Err(format!("bad mode specified: {permissions}"));
+    }
+    if !inside.starts_with('/') {
+        return Err(format!("{inside} is not an absolute path"));
     }
     Ok(json!({"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": permissions}))
 }
@@ -104,29 +104,16 @@ pub fn parse_gpus(text: &str) -> Result<Json, String> {
     let mut capabilities = vec![json!("gpu")];
     let mut options = serde_json::Map::new();
     let fields = csv(text)?;
-    for (index, part) in fields.iter().enumerate() {
+    let counted = |text: &str| match text {
+        "all" => Ok(json!(-1)),
+        number => number.parse::<i64>().map(Json::from).map_err(|_| {
+            format!("invalid count ({number}): value must be either \"all\" or an integer: invalid syntax")
+        }),
+    };
+    for part in &fields {
         match part.split_once('=') {
-            None if index == 0 && part == "all" => count = json!(-1),
-            None if index == 0 => {
-                let number: i64 = part.parse().map_err(|_| {
-                    format!(
-                        "count must be an integer: strconv.Atoi: parsing {}: invalid syntax",
-                        crate::value::quoted(part)
-                    )
-                })?;
-                count = json!(number);
-            }
-            None => return Err(format!("unexpected key '{part}' in '{part}'")),
-            Some(("count", "all")) => count = json!(-1),
-            Some(("count", value)) => {
-                let number: i64 = value.parse().map_err(|_| {
-                    format!(
-                        "count must be an integer: strconv.Atoi: parsing {}: invalid syntax",
-                        crate::value::quoted(value)
-                    )
-                })?;
-                count = json!(number);
-            }
+            None => count = counted(part)?,
+            Some(("count", value)) => count = counted(value)?,
             Some(("driver", value)) => driver = value,
             Some(("device", value)) => {
                 ids = json!(value.split(',').collect::<Vec<_>>());

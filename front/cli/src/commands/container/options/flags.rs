@@ -7,7 +7,7 @@ use crate::command::{Flag, flag, long, switch};
 /// Their table.
 pub const FLAGS: &[Flag] = &[
     long("add-host", Checked("list", check::extra_host), "Add a line to /etc/hosts, as NAME:ADDRESS"),
-    long("annotation", Checked("map", check::pair), "Hand KEY=VALUE to the OCI runtime"),
+    long("annotation", Checked("map", check::anything), "Hand KEY=VALUE to the OCI runtime"),
     flag("attach", 'a', Checked("list", check::stream), "", "Attach to stdin, stdout or stderr"),
     flag("blkio-weight", '\0', Uint16, "0", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
     long(

@@ -134,11 +134,6 @@ impl Wish {
         if !self.aliases.is_empty() && !user_defined(&self.target) {
             return Err(Failure::text("network-scoped aliases are only supported for user-defined networks"));
         }
-        for (text, version) in [(&self.ip, "4"), (&self.ip6, "6")] {
-            if !text.is_empty() && text.parse::<std::net::IpAddr>().is_err() {
-                return Err(Failure::text(format!("invalid IPv{version} address: {text}")));
-            }
-        }
         if !self.mac.is_empty() && !is_mac(&self.mac) {
             return Err(Failure::text(format!("{} is not a valid mac address", self.mac)));
         }

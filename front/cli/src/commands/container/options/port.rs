@@ -131,11 +131,11 @@ fn long_form(text: &str) -> Result<String, String> {
         };
         match key {
             "protocol" => protocol = value.to_lowercase(),
-            "published" => published = format!("{value}:"),
+            "published" => value.clone_into(&mut published),
             "target" => value.clone_into(&mut target),
-            "mode" => {}
-            _ => return Err(format!("invalid field key {key}")),
+            // Docker takes no notice of fields it does not know.
+            _ => {}
         }
     }
-    Ok(format!("{published}{target}/{protocol}"))
+    Ok(format!("{published}:{target}/{protocol}"))
 }
