@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linux::cgroup::{Cgroup, Hierarchies};
 use oci::runtime::{Resources, Spec, State, Status};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::Step;
 use crate::store::{Error, Record, Result, read, write};
@@ -198,19 +198,26 @@ impl Container {
 pub const GATE: &str = "start.sock";
 
 /// A socket's path may be longer than an address can hold, so its directory is named by a descriptor.
-fn connect(path: &Path) -> std::io::Result<UnixStream> {
+fn connect(path: &Path) -> std::io::Result<OwnedFd> {
     let (directory, address) = short(path)?;
-    let stream = UnixStream::connect(address);
+    let socket = packets()?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(address)?)?;
     drop(directory);
-    stream
+    Ok(socket)
 }
 
 /// Listens at a path that may be longer than an address can hold.
 pub fn listen(path: &Path) -> std::io::Result<OwnedFd> {
     let (directory, address) = short(path)?;
-    let listener = std::os::unix::net::UnixListener::bind(address);
+    let socket = packets()?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(address)?)?;
+    rustix::net::listen(&socket, 8)?;
     drop(directory);
-    listener.map(OwnedFd::from)
+    Ok(socket)
+}
+
+fn packets() -> std::io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
 fn short(path: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {

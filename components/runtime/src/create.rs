@@ -11,7 +11,7 @@ use crate::birth::{Birth, Watch};
 use crate::child::{Side, become_container, stage_container};
 use crate::error::{Error, Result};
 use crate::plan::{Extra, Material, Plan};
-use crate::report::{self, Message};
+use crate::report;
 use crate::request::{CreateRequest, Gate};
 use crate::step::Step;
 
@@ -37,12 +37,7 @@ impl Created {
     /// foreign binary, a missing interpreter) says so on its standard error and ends with 255, as with runc.
     pub fn start(&mut self) -> Result<()> {
         report::proceed(&self.channel).map_err(Error::system(Step::Channel, ""))?;
-        match report::receive(&self.channel).map_err(Error::system(Step::Channel, ""))? {
-            Message::Failed(failure) => {
-                Err(Error::Setup { step: failure.step, subject: failure.subject, errno: failure.errno })
-            }
-            _ => Ok(()),
-        }
+        crate::gate::started(&self.channel)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio as ProcessStdio};
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl ChildHook {
     }
 
     /// Runs the hook from the container's process. ECANCELED when it says no, ETIME when it takes too long.
-    pub(crate) fn run(&self, state: &OwnedFd, output: &OwnedFd) -> SysResult<()> {
+    pub(crate) fn run(&self, state: BorrowedFd<'_>, output: BorrowedFd<'_>) -> SysResult<()> {
         rustix::fs::seek(state, rustix::fs::SeekFrom::Start(0))?;
         let child = Clone::default().run(|| {
             let _ = self.become_hook(state, output);
@@ -114,10 +114,10 @@ impl ChildHook {
         }
     }
 
-    fn become_hook(&self, state: &OwnedFd, output: &OwnedFd) -> Errno {
-        let placed = linux::descriptor::place_in_child(state.as_fd(), 0)
-            .and_then(|()| linux::descriptor::place_in_child(output.as_fd(), 1))
-            .and_then(|()| linux::descriptor::place_in_child(output.as_fd(), 2))
+    fn become_hook(&self, state: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Errno {
+        let placed = linux::descriptor::place_in_child(state, 0)
+            .and_then(|()| linux::descriptor::place_in_child(output, 1))
+            .and_then(|()| linux::descriptor::place_in_child(output, 2))
             .and_then(|()| linux::descriptor::close_on_exec_from(3));
         match placed {
             Err(error) => error,

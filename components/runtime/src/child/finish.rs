@@ -10,6 +10,7 @@ use linux::{Errno, SysResult};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::Side;
+use crate::hook::HookFiles;
 use crate::plan::ProcessPlan;
 use crate::report::{At, Fault, StepResult};
 use crate::request::Stdio;
@@ -118,21 +119,29 @@ fn set_groups(process: &ProcessPlan) -> SysResult<()> {
 pub(super) struct Placed {
     pub(super) channel: BorrowedFd<'static>,
     pub(super) gate: Option<BorrowedFd<'static>>,
+    /// State for hooks, and what they print.
+    pub(super) hooks: Option<(BorrowedFd<'static>, BorrowedFd<'static>)>,
     init: Option<BorrowedFd<'static>>,
 }
 
 /// Standard streams to their places, what is still needed right behind what the command inherits, the rest closed.
-pub(super) fn arrange_descriptors(process: &ProcessPlan, side: &Side<'_>) -> StepResult<'static, Placed> {
-    arrange(process, side).at(Step::Descriptors)
+pub(super) fn arrange_descriptors(
+    process: &ProcessPlan,
+    side: &Side<'_>,
+    hooks: Option<&HookFiles>,
+) -> StepResult<'static, Placed> {
+    arrange(process, side, hooks).at(Step::Descriptors)
 }
 
-fn arrange(process: &ProcessPlan, side: &Side<'_>) -> SysResult<Placed> {
+fn arrange(process: &ProcessPlan, side: &Side<'_>, hooks: Option<&HookFiles>) -> SysResult<Placed> {
     let first = 3 + RawFd::try_from(process.preserve).map_err(|_| Errno::BADF)?;
     // First away from all places, so that none is overwritten before it is moved.
     let above = |fd: BorrowedFd<'_>| linux::descriptor::duplicate_above(fd, first + 8).map(ManuallyDrop::new);
     let channel = above(side.channel)?;
     let gate = side.gate.map(above).transpose()?;
     let init = process.init.as_ref().map(|(program, _)| above(program.as_fd())).transpose()?;
+    let state = hooks.map(|files| above(files.created.as_fd())).transpose()?;
+    let output = hooks.map(|files| above(files.output.as_fd())).transpose()?;
     if let Stdio::Descriptors { stdin, stdout, stderr } = &process.stdio {
         let streams = [above(stdin.as_fd())?, above(stdout.as_fd())?, above(stderr.as_fd())?];
         for (number, stream) in (0..).zip(&streams) {
@@ -148,7 +157,10 @@ fn arrange(process: &ProcessPlan, side: &Side<'_>) -> SysResult<Placed> {
         next += 1;
         Ok(linux::descriptor::borrowed_in_child(next - 1))
     };
+    let state = state.as_deref().map(&mut place).transpose()?;
+    let output = output.as_deref().map(&mut place).transpose()?;
     let placed = Placed {
+        hooks: state.zip(output),
         channel: place(&channel)?,
         gate: gate.as_deref().map(&mut place).transpose()?,
         init: init.as_deref().map(&mut place).transpose()?,

@@ -1,6 +1,6 @@
 //! The gate: a container's process waits here until somebody lets its command run.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd as _};
 
 use linux::SysResult;
 
@@ -14,21 +14,20 @@ use crate::step::Step;
 pub(super) fn run_create_hooks(hooks: &ChildHooks) -> StepResult<'static> {
     let Some(files) = &hooks.files else { return Ok(()) };
     for (index, hook) in hooks.create_container.iter().enumerate() {
-        hook.run(&files.creating, &files.output).map_err(|errno| hook_fault(errno, index))?;
+        hook.run(files.creating.as_fd(), files.output.as_fd()).map_err(|errno| hook_fault(errno, index))?;
     }
     Ok(())
 }
 
-/// Says that everything is ready, waits, and runs the hooks that belong before the command.
-pub(super) fn pass(plan: &Plan, placed: &Placed) -> StepResult<'static> {
+/// Says that everything is ready and waits. The result is where to tell what happens from then on.
+pub(super) fn pass(plan: &Plan, placed: &Placed) -> StepResult<'static, BorrowedFd<'static>> {
     hand_filter_over(&plan.process, placed)?;
     let teller = Teller(placed.channel);
     teller.ready().at(Step::Channel)?;
     match placed.gate {
-        None => teller.wait().at(Step::Channel)?,
-        Some(gate) => wait_for_connection(gate).at(Step::Channel)?,
+        None => teller.wait().at(Step::Channel).map(|()| placed.channel),
+        Some(gate) => wait_for_connection(gate).at(Step::Channel),
     }
-    run_start_hooks(plan)
 }
 
 /// A filter that asks a listener has to be installed while its descriptor can still be handed over.
@@ -43,21 +42,21 @@ pub(super) fn hand_filter_over(process: &ProcessPlan, placed: &Placed) -> StepRe
 }
 
 /// The connection stays open until execve closes it, which is how the other side learns that the command runs.
-fn wait_for_connection(gate: BorrowedFd<'_>) -> SysResult<()> {
+fn wait_for_connection(gate: BorrowedFd<'_>) -> SysResult<BorrowedFd<'static>> {
     loop {
         let connection = rustix::net::accept_with(gate, rustix::net::SocketFlags::CLOEXEC)?;
         // Somebody may connect and go away without a word.
         if Teller(connection.as_fd()).wait().is_ok() {
-            std::mem::forget(connection);
-            return Ok(());
+            return Ok(linux::descriptor::borrowed_in_child(connection.into_raw_fd()));
         }
     }
 }
 
-fn run_start_hooks(plan: &Plan) -> StepResult<'static> {
-    let Some(files) = &plan.hooks.files else { return Ok(()) };
+/// Runs the hooks that belong before the command.
+pub(super) fn run_start_hooks(plan: &Plan, placed: &Placed) -> StepResult<'static> {
+    let Some((state, output)) = placed.hooks else { return Ok(()) };
     for (index, hook) in plan.hooks.start_container.iter().enumerate() {
-        hook.run(&files.created, &files.output).map_err(|errno| hook_fault(errno, index))?;
+        hook.run(state, output).map_err(|errno| hook_fault(errno, index))?;
     }
     Ok(())
 }

@@ -39,6 +39,7 @@ pub(crate) use enter::ExecEntry;
 pub(crate) use lookup::{LookupKind, kind_of as lookup_kind};
 pub(crate) use stage::{stage_container, stage_exec};
 
+use crate::hook::HookFiles;
 use crate::plan::{Plan, ProcessPlan};
 use crate::report::{At, Fault, StepResult, Teller};
 use crate::step::Step;
@@ -63,13 +64,18 @@ pub(crate) fn become_container(plan: &mut Plan, side: &Side<'_>) -> i32 {
         Ok(root) => home::set(&mut plan.process, &root),
         Err(fault) => return fail(side.channel, fault),
     }
-    let (program, placed) = match finish_setup(&plan.process, side) {
+    let hooks = plan.hooks.files.as_ref().filter(|_| !plan.hooks.start_container.is_empty());
+    let (program, placed) = match finish_setup(&plan.process, side, hooks) {
         Ok(finished) => finished,
         Err(fault) => return fail(side.channel, fault),
     };
-    match gate::pass(plan, &placed) {
+    let channel = match gate::pass(plan, &placed) {
+        Ok(channel) => channel,
+        Err(fault) => return fail(placed.channel, fault),
+    };
+    match gate::run_start_hooks(plan, &placed) {
         Ok(()) => finish::execute(&plan.process, &program, &placed),
-        Err(fault) => fail(placed.channel, fault),
+        Err(fault) => fail(channel, fault),
     }
 }
 
@@ -80,7 +86,7 @@ pub(crate) fn become_exec(process: &mut ProcessPlan, entry: &ExecEntry<'_>, side
         Ok(root) => home::set(process, &root),
         Err(fault) => return fail(side.channel, fault),
     }
-    let (program, placed) = match finish_setup(process, side) {
+    let (program, placed) = match finish_setup(process, side, None) {
         Ok(finished) => finished,
         Err(fault) => return fail(side.channel, fault),
     };
@@ -96,10 +102,14 @@ fn fail(channel: BorrowedFd<'_>, fault: Fault<'_>) -> i32 {
 }
 
 /// What both kinds of processes do last, and what is left open then.
-fn finish_setup(process: &ProcessPlan, side: &Side<'_>) -> StepResult<'static, (PathBuffer, finish::Placed)> {
+fn finish_setup(
+    process: &ProcessPlan,
+    side: &Side<'_>,
+    hooks: Option<&HookFiles>,
+) -> StepResult<'static, (PathBuffer, finish::Placed)> {
     finish::prepare(process)?;
     let program = lookup::find(process)?;
-    Ok((program, finish::arrange_descriptors(process, side)?))
+    Ok((program, finish::arrange_descriptors(process, side, hooks)?))
 }
 
 fn set_up_exec<'a>(

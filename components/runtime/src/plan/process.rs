@@ -220,6 +220,7 @@ mod tests {
             preserve: 0,
             personality: None,
             keep_keyring: false,
+            die_with_parent: false,
         }
     }
 

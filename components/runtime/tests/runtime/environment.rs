@@ -1,11 +1,8 @@
 //! What a container's process finds around it.
 
-#[path = "support/mod.rs"]
-mod support;
-
+use crate::support::{self, Bundle, Output, default_mounts, exec, mount, process, with_user};
 use linux::pidfd::Exit;
 use oci::runtime::{Device, IdMapping, Namespace, NamespaceType, Rlimit, Spec, TimeOffset, TimeOffsets};
-use support::{Bundle, Output, default_mounts, exec, mount, process, with_user};
 
 fn check(change: impl FnOnce(&mut Spec), script: &str, expected: &str) {
     let bundle = Bundle::new();

@@ -1,10 +1,7 @@
 //! What people are told when a container cannot be made or entered.
 
-#[path = "support/mod.rs"]
-mod support;
-
+use crate::support::{self, Bundle, Output, exec, mount, process, with_user};
 use oci::runtime::{Process, Rlimit, Spec};
-use support::{Bundle, Output, exec, mount, process, with_user};
 
 fn check(change: impl FnOnce(&mut Spec), expected: &str) {
     let bundle = Bundle::new();

@@ -1,10 +1,7 @@
 //! Containers are made, run, entered and ended.
 
-#[path = "support/mod.rs"]
-mod support;
-
+use crate::support::{self, Bundle, exec, process};
 use linux::pidfd::Exit;
-use support::{Bundle, exec, process};
 
 #[test]
 fn a_command_runs_and_ends() {
