@@ -99,10 +99,10 @@ impl Shim {
         if !trusted {
             return;
         }
-        if let Ok(engine) = Engine::new(socket, &self.watch) {
-            if let Some(old) = self.engine.replace(engine) {
-                self.watch.remove(&old.socket);
-            }
+        if let Ok(engine) = Engine::new(socket, &self.watch)
+            && let Some(old) = self.engine.replace(engine)
+        {
+            self.watch.remove(&old.socket);
         }
     }
 

@@ -44,8 +44,10 @@ impl Shim {
         };
         if count == Some(PIECE) && !process.tty {
             self.full_reads += 1;
-            if self.full_reads == FULL_READS {
-                let _ = rustix::pipe::fcntl_setpipe_size(&output_descriptor(process, stream)?, LARGE_PIPE);
+            if self.full_reads == FULL_READS
+                && let Some(output) = &process.outputs[usize::from(stream & 1)]
+            {
+                let _ = rustix::pipe::fcntl_setpipe_size(&output.descriptor, LARGE_PIPE);
             }
         }
         if let Some(bytes) = count.and_then(|count| buffer.get(..count)) {
@@ -122,11 +124,6 @@ impl Shim {
             self.output_ended(index, stream);
         }
     }
-}
-
-fn output_descriptor(process: &crate::process::Process, stream: u8) -> Option<std::os::fd::BorrowedFd<'_>> {
-    use std::os::fd::AsFd;
-    process.outputs[usize::from(stream & 1)].as_ref().map(|output| output.descriptor.as_fd())
 }
 
 fn log_stream(stream: u8) -> jsonlog::Stream {

@@ -267,7 +267,7 @@ mod tests {
         let exec = record(&container);
         let id = exec.id.clone();
         store.insert(exec);
-        assert_eq!(store.active_ids(&container), [id.clone()]);
+        assert_eq!(store.active_ids(&container), std::slice::from_ref(&id));
         store.claim_start(&id).unwrap();
         assert_eq!(store.claim_start(&id), Err(ExecError::AlreadyRunning { id: id.to_string() }));
         store.started(&id, 9);

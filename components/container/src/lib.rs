@@ -9,15 +9,17 @@
 //! Must not know: images, snapshots, networks, volumes (their results arrive as plain data), HTTP, Docker's documents
 //! (kept as opaque JSON for inspect).
 //!
-//! Reading order: [`record`], [`state`], [`store`], [`supervisor`]; then [`restart`], [`health`], [`wait`], [`exec`];
+//! Reading order: [`record`], [`state`], [`store`] and `container`, [`supervisor`]; then [`restart`], [`health`], [`wait`], [`exec`];
 //! then what is read: [`logs`], [`stats`], [`top`], [`status`].
 
 #![forbid(unsafe_code)]
 
+mod container;
 pub mod exec;
 pub mod health;
 pub mod logs;
 pub mod record;
+mod refusal;
 pub mod restart;
 pub mod state;
 pub mod stats;

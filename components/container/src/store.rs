@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{ContainerId, ErrorKind, Kinded};
 
-use crate::wait::WaitRegistry;
-use crate::{ContainerRecord, Health, Refusal, RestartPolicy, Transition, WaitCondition, WaitResult, Waiter};
+pub use crate::container::Container;
+use crate::container::Place;
+use crate::{ContainerRecord, Refusal};
 
 /// Where records are kept; [`store::Store`] behind a table is one, tests bring another.
 pub trait RecordTable: Send + Sync + std::fmt::Debug {
@@ -123,171 +124,6 @@ impl Kinded for LookupError {
             Self::Ambiguous { .. } => ErrorKind::Invalid,
         }
     }
-}
-
-/// One container: its record, health and waiters.
-#[derive(Debug)]
-pub struct Container {
-    id: ContainerId,
-    record: RwLock<Arc<ContainerRecord>>,
-    // Serialises writers, so that readers never wait for a disk.
-    writing: Mutex<()>,
-    health: Mutex<Health>,
-    waiters: WaitRegistry,
-    operation: Mutex<()>,
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    Table(Arc<dyn RecordTable>),
-    File(PathBuf),
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Container {
-    /// Its id.
-    pub fn id(&self) -> &ContainerId {
-        &self.id
-    }
-
-    /// The record as it is now; never waits for a disk or a shim.
-    pub fn record(&self) -> Arc<ContainerRecord> {
-        Arc::clone(&self.record.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Holds off other verbs (start, stop, remove, ...) on this container. Views and waits do not take it.
-    pub fn operate(&self) -> MutexGuard<'_, ()> {
-        locked(&self.operation)
-    }
-
-    /// Changes the record and keeps it; readers see the change only when it is kept.
-    ///
-    /// # Errors
-    /// When the record can't be written; nothing has changed then.
-    pub fn update<T>(&self, change: impl FnOnce(&mut ContainerRecord) -> T) -> Result<T, StoreError> {
-        let _writing = locked(&self.writing);
-        let mut record = ContainerRecord::clone(&self.record());
-        let result = change(&mut record);
-        self.place.put(&record, true)?;
-        self.publish(record);
-        Ok(result)
-    }
-
-    /// Changes the record in memory only, for what a restarted engine finds out by itself.
-    pub fn update_volatile<T>(&self, change: impl FnOnce(&mut ContainerRecord) -> T) -> T {
-        let _writing = locked(&self.writing);
-        let mut record = ContainerRecord::clone(&self.record());
-        let result = change(&mut record);
-        self.publish(record);
-        result
-    }
-
-    fn publish(&self, record: ContainerRecord) {
-        *self.record.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
-    }
-
-    /// Takes one step of the state machine, keeps the record, and tells the waiters.
-    ///
-    /// # Errors
-    /// Docker's refusal, or [`StoreError`] when the record can't be written.
-    pub fn step(&self, step: Transition) -> Result<Arc<ContainerRecord>, StoreError> {
-        let ended = match &step {
-            Transition::Exited { code, .. } => Some((*code, false)),
-            Transition::ExitedToRestart { code, .. } => Some((*code, true)),
-            Transition::StartFailed { code, .. } => Some((*code, false)),
-            Transition::RestartStopped => Some((self.record().lifecycle.exit_code, false)),
-            _ => None,
-        };
-        let error = match &step {
-            Transition::StartFailed { error, .. } => Some(error.clone()),
-            _ => None,
-        };
-        let durable = !matches!(step, Transition::Paused | Transition::Resumed | Transition::Started { .. })
-            || self.record().config.restart == RestartPolicy::UnlessStopped;
-        {
-            let _writing = locked(&self.writing);
-            let mut record = ContainerRecord::clone(&self.record());
-            record.lifecycle.apply(self.id.as_str(), &record.name.clone(), step)?;
-            let kept = self.place.put(&record, durable);
-            // What the kernel has done is true even when the disk is full.
-            self.publish(record);
-            kept?;
-        }
-        if let Some((exit_code, restarting)) = ended {
-            self.waiters.exited(&WaitResult { exit_code, error }, restarting);
-        }
-        Ok(self.record())
-    }
-
-    /// Registers a waiter; it is registered when this returns.
-    pub fn wait(&self, condition: WaitCondition) -> Waiter {
-        let _writing = locked(&self.writing);
-        let record = self.record();
-        self.waiters.register(condition, &record.lifecycle.state, record.lifecycle.exit_code)
-    }
-
-    /// A descriptor that becomes readable at its next end; at once when it does not run.
-    ///
-    /// # Errors
-    /// When the machine has no descriptor left.
-    pub fn end_descriptor(&self) -> std::io::Result<std::os::fd::OwnedFd> {
-        let _writing = locked(&self.writing);
-        self.waiters.end_descriptor(&self.record().lifecycle.state)
-    }
-
-    /// Its health as it is now.
-    pub fn health(&self) -> Health {
-        locked(&self.health).clone()
-    }
-
-    /// Changes its health (kept in memory; a restarted engine begins with `starting`).
-    pub fn update_health<T>(&self, change: impl FnOnce(&mut Health) -> T) -> T {
-        change(&mut locked(&self.health))
-    }
-}
-
-impl Place {
-    fn put(&self, record: &ContainerRecord, durable: bool) -> Result<(), StoreError> {
-        let id = record.id.as_str();
-        let bytes = serde_json::to_vec(record)
-            .map_err(|cause| StoreError::Table { id: id.to_owned(), cause: Box::new(cause) })?;
-        match self {
-            Self::Table(table) => {
-                let kept = if durable { table.put(id, &bytes) } else { table.put_relaxed(id, &bytes) };
-                kept.map_err(|cause| StoreError::Table { id: id.to_owned(), cause })
-            }
-            Self::File(path) => {
-                write_file(path, &bytes).map_err(|cause| StoreError::File { path: path.clone(), cause })
-            }
-        }
-    }
-
-    fn remove(&self, id: &ContainerId) -> Result<(), StoreError> {
-        match self {
-            Self::Table(table) => {
-                table.remove(id.as_str()).map_err(|cause| StoreError::Table { id: id.to_string(), cause })
-            }
-            Self::File(path) => match std::fs::remove_file(path) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                    Err(StoreError::File { path: path.clone(), cause })
-                }
-                _ => Ok(()),
-            },
-        }
-    }
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    let temporary = path.with_extension("new");
-    std::fs::write(&temporary, bytes)?;
-    std::fs::rename(&temporary, path)
 }
 
 /// Name of the record file of an auto-removed container, inside its directory below the exec root.
@@ -486,7 +322,7 @@ impl ContainerStore {
         {
             let mut index = self.index_mut();
             index.check_free(name)?;
-            index.names.insert(name.to_owned(), container.id.clone());
+            index.names.insert(name.to_owned(), container.id().clone());
         }
         let kept = container.update(|record| record.name = name.to_owned());
         let unused = if kept.is_ok() { &old } else { name };
@@ -499,15 +335,15 @@ impl ContainerStore {
     /// # Errors
     /// When the record can't be removed; the container stays then.
     pub fn remove(&self, container: &Container) -> Result<(), StoreError> {
-        container.place.remove(&container.id)?;
+        container.unkeep()?;
         let record = container.record();
         let mut index = self.index_mut();
-        index.by_id.remove(container.id.as_str());
-        if index.names.get(&record.name) == Some(&container.id) {
+        index.by_id.remove(container.id().as_str());
+        if index.names.get(&record.name) == Some(container.id()) {
             index.names.remove(&record.name);
         }
         drop(index);
-        container.waiters.removed(&WaitResult { exit_code: record.lifecycle.exit_code, error: None });
+        container.tell_removed();
         Ok(())
     }
 }
@@ -527,24 +363,22 @@ impl Index {
     fn add(&mut self, record: ContainerRecord, place: Place) {
         let id = record.id.clone();
         self.names.insert(record.name.clone(), id.clone());
-        let container = Container {
-            id: id.clone(),
-            record: RwLock::new(Arc::new(record)),
-            writing: Mutex::new(()),
-            health: Mutex::new(Health::default()),
-            waiters: WaitRegistry::default(),
-            operation: Mutex::new(()),
-            place,
-        };
-        self.by_id.insert(id.to_string(), Arc::new(container));
+        self.by_id.insert(id.to_string(), Arc::new(Container::new(record, place)));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::Config;
+    use std::sync::Mutex;
+
     use model::Timestamp;
+
+    use super::*;
+    use crate::{Config, Transition, WaitCondition};
+
+    fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 
     #[derive(Debug, Default)]
     struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
