@@ -90,16 +90,29 @@ pub fn shell(line: &str) -> [&str; 3] {
     ["sh", "-c", line]
 }
 
-/// The busybox tree all tests share as lowest layer.
+/// The busybox tree all tests share as lowest layer, which nobody writes to; kept beside the images it comes from.
 fn tree() -> &'static Path {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     TREE.get_or_init(|| {
         let tar = testkit::image::busybox_tar();
-        let tree = std::env::temp_dir().join(format!("wharf-shim-tree-{}", std::process::id()));
-        std::fs::create_dir_all(&tree).unwrap();
-        let status =
-            std::process::Command::new("tar").arg("-C").arg(&tree).arg("-xf").arg(tar).status().unwrap();
+        let tree = testkit::image::cache_dir().join("busybox-tree");
+        if tree.is_dir() {
+            return tree;
+        }
+        let unfinished = tree.with_extension(std::process::id().to_string());
+        std::fs::create_dir_all(&unfinished).unwrap();
+        let status = std::process::Command::new("tar")
+            .arg("-C")
+            .arg(&unfinished)
+            .arg("-xf")
+            .arg(tar)
+            .status()
+            .unwrap();
         assert!(status.success());
+        if std::fs::rename(&unfinished, &tree).is_err() {
+            // Another test program was faster.
+            std::fs::remove_dir_all(&unfinished).unwrap();
+        }
         tree
     })
 }
