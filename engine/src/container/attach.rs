@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::container::Container;
 use shim_protocol::{Attach, Target};
 
-use super::live::WaitingClient;
+use super::live::{Announced, WaitingClient};
 use super::parameters::{AttachParameters, LogParameters};
 use super::{events, logs};
 use crate::engine::Inner;
@@ -20,6 +20,7 @@ pub struct Attachment {
     container: Arc<Container>,
     parameters: AttachParameters,
     keys: Vec<u8>,
+    announced: Announced,
     /// Whether the container has a terminal.
     pub tty: bool,
     /// Whether output gets frame headers.
@@ -45,7 +46,8 @@ pub(crate) fn attach(
     let keys = detach_keys(parameters.detach_keys.as_deref())?;
     let tty = record.config.tty;
     let framed = !tty && !parameters.never_framed;
-    Ok(Attachment { inner: Arc::clone(inner), container, parameters, keys, tty, framed })
+    let announced = inner.live(container.id()).announce();
+    Ok(Attachment { inner: Arc::clone(inner), container, parameters, keys, announced, tty, framed })
 }
 
 impl Attachment {
@@ -53,8 +55,7 @@ impl Attachment {
     /// the connection, not when the streams end.
     ///
     /// `take_over` answers the client and gives its connection with the bytes already read. A client may ask for the
-    /// start as soon as it has its answer, so that start has to wait until the client is known: nothing of a short
-    /// life's output gets lost.
+    /// start as soon as it has its answer: that start waits until this attachment, announced before, is known.
     ///
     /// # Errors
     /// The outer one is `take_over`'s; the inner one is that the client has gone or the shim refuses.
@@ -62,27 +63,24 @@ impl Attachment {
         self,
         take_over: impl FnOnce() -> std::result::Result<(OwnedFd, Vec<u8>), E>,
     ) -> std::result::Result<Result<()>, E> {
-        let live = self.inner.live(self.container.id());
-        let mut transition = live.transition();
         let (client, early_input) = take_over()?;
+        Ok(self.connect(client, early_input))
+    }
+
+    fn connect(self, client: OwnedFd, early_input: Vec<u8>) -> Result<()> {
         let record = self.container.record();
         events::container(&self.inner, &record, "attach", &[]);
         if self.parameters.logs {
-            // Reading a long log to a slow client holds up nobody.
-            drop(transition);
-            if let Err(error) = self.replay(&client) {
-                return Ok(Err(error));
-            }
-            transition = live.transition();
+            self.replay(&client)?;
         }
         if !self.parameters.stream {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        let config = &record.config;
+        let live = self.inner.live(self.container.id());
         let attach = Attach {
             key: live.next_key(),
             target: Target::Init,
-            stdin: self.parameters.stdin && config.open_stdin,
+            stdin: self.parameters.stdin && record.config.open_stdin,
             stdout: self.parameters.stdout,
             stderr: self.parameters.stderr,
             framed: self.framed,
@@ -90,15 +88,10 @@ impl Attachment {
             detach_keys: if self.tty { self.keys } else { Vec::new() },
             early_input,
         };
-        let result = if self.container.record().lifecycle.state.has_process() {
-            let supervisor = &self.inner.supervisor;
-            supervisor.attach(self.container.id(), attach, client.as_fd()).map_err(Error::from_kinded)
-        } else {
-            live.add_waiting(WaitingClient { attach, socket: client });
-            Ok(())
-        };
-        drop(transition);
-        Ok(result)
+        let direct = live.keep_for_start(WaitingClient { attach, socket: client });
+        drop(self.announced);
+        let Some(WaitingClient { attach, socket }) = direct else { return Ok(()) };
+        self.inner.supervisor.attach(self.container.id(), attach, socket.as_fd()).map_err(Error::from_kinded)
     }
 
     fn replay(&self, client: &OwnedFd) -> Result<()> {

@@ -39,6 +39,10 @@ pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result
         merge::merge(&mut request.config, &image.defaults);
     }
     request.config.labels.get_or_insert_default();
+    if request.config.entrypoint.as_ref().is_some_and(|words| words.iter().all(String::is_empty)) {
+        // `--entrypoint ''` only takes the image's away.
+        request.config.entrypoint = None;
+    }
     let (path, args) = command_of(&request.config)?;
     let id = ContainerId::generate();
     let reserved = inner.containers.reserve_name(name.as_deref().filter(|name| !name.is_empty()), &id);
@@ -266,7 +270,9 @@ impl<'e> Making<'e> {
             inner,
             id: id.to_string(),
             root: false,
-            directory: false, acquired: Vec::new(), volumes: Vec::new(),
+            directory: false,
+            acquired: Vec::new(),
+            volumes: Vec::new(),
             finished: false,
         }
     }

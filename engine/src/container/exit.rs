@@ -69,6 +69,7 @@ fn finish_run(inner: &Arc<Inner>, container: &Arc<Container>, exit: &Exit) -> Op
     let record = container.record();
     let live = inner.live(id);
     live.next_run();
+    live.close_streams();
     release_networks(inner, container);
     inner.execs.container_exited(id, 137);
     inner.exec_ends.wake();

@@ -96,7 +96,7 @@ fn hosts_text(
         extra_hosts: &settings.extra_hosts,
         host_gateway,
         links: links.hosts.clone(),
-        ipv6: v6 || settings.network == NetworkMode::Default,
+        ipv6: v6 || matches!(settings.network, NetworkMode::Default | NetworkMode::None),
     };
     if settings.network == NetworkMode::Host {
         let host_file = fs::read_to_string("/etc/hosts").unwrap_or_default();

@@ -9,9 +9,9 @@ use crate::engine::Inner;
 use crate::{Error, Result};
 
 pub(crate) fn kill(inner: &Arc<Inner>, reference: &str, signal: Option<&str>) -> Result<()> {
-    let container = inner.find(reference)?;
-    let record = container.record();
     let failed = |error: Error| error.prefixed(&format!("cannot kill container: {reference}"));
+    let container = inner.find(reference).map_err(failed)?;
+    let record = container.record();
     let signal = match signal.filter(|text| !text.is_empty()) {
         None => Signal::KILL,
         Some(text) => parse(text).map_err(failed)?,

@@ -2,22 +2,50 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use container::BackOff;
+
+/// How long a start waits for a client that was told it may attach and has not come.
+const ANNOUNCED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// In-memory companions of a container's record.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// Held while a start or the end of a run is being worked out: an exit that comes during the start waits for it.
     transition: Mutex<()>,
-    /// Clients that attached before the start.
-    waiting: Mutex<Vec<WaitingClient>>,
+    clients: Mutex<Clients>,
+    arrived: Condvar,
     /// The container's restart back-off.
     back_off: Mutex<BackOff>,
     /// Number of the run; timers of earlier runs see that they are late.
     run: AtomicU64,
     next_key: AtomicU64,
+}
+
+/// Clients on their way to a container's streams.
+#[derive(Debug, Default)]
+struct Clients {
+    /// They were told that they may attach, and have not handed over their connection yet.
+    announced: usize,
+    /// They wait for the start.
+    waiting: Vec<WaitingClient>,
+    /// The shim is there: clients go to it directly.
+    direct: bool,
+}
+
+/// An attachment between its permission and its connection: a start waits for it, so that no output is missed.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    live: Arc<Live>,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        lock(&self.live.clients).announced -= 1;
+        self.live.arrived.notify_all();
+    }
 }
 
 /// A client that waits for the start.
@@ -38,12 +66,42 @@ impl Live {
         lock(&self.transition)
     }
 
-    pub(crate) fn add_waiting(&self, client: WaitingClient) {
-        lock(&self.waiting).push(client);
+    /// A client was told that it may attach.
+    pub(crate) fn announce(self: &Arc<Self>) -> Announced {
+        lock(&self.clients).announced += 1;
+        Announced { live: Arc::clone(self) }
     }
 
-    pub(crate) fn take_waiting(&self) -> Vec<WaitingClient> {
-        std::mem::take(&mut lock(&self.waiting))
+    /// Keeps a client for the start; gives it back when the shim is there already.
+    pub(crate) fn keep_for_start(&self, client: WaitingClient) -> Option<WaitingClient> {
+        let mut clients = lock(&self.clients);
+        if clients.direct {
+            return Some(client);
+        }
+        clients.waiting.push(client);
+        None
+    }
+
+    /// The shim is there: those who wait are given out, who was announced is waited for, later ones go to it directly.
+    pub(crate) fn open_streams(&self) -> Vec<WaitingClient> {
+        let clients = lock(&self.clients);
+        let waited =
+            self.arrived.wait_timeout_while(clients, ANNOUNCED_PATIENCE, |clients| clients.announced > 0);
+        let mut clients = waited.unwrap_or_else(PoisonError::into_inner).0;
+        clients.direct = true;
+        std::mem::take(&mut clients.waiting)
+    }
+
+    /// The run is over: clients wait for the next start. Those who waited for one that failed are let go.
+    pub(crate) fn close_streams(&self) {
+        let mut clients = lock(&self.clients);
+        clients.direct = false;
+        clients.waiting.clear();
+    }
+
+    /// A shim that was there before this engine takes clients.
+    pub(crate) fn adopt_streams(&self) {
+        lock(&self.clients).direct = true;
     }
 
     pub(crate) fn back_off(&self) -> MutexGuard<'_, BackOff> {

@@ -265,7 +265,10 @@ pub(crate) fn shared_memory(inner: &Inner, settings: &Settings, id: &str) -> Opt
 ///
 /// # Errors
 /// When a volume is gone, or a part of one does not exist.
-pub(crate) fn volume_sources(inner: &Inner, record: &ContainerRecord) -> Result<BTreeMap<String, VolumeSource>> {
+pub(crate) fn volume_sources(
+    inner: &Inner,
+    record: &ContainerRecord,
+) -> Result<BTreeMap<String, VolumeSource>> {
     let mut sources = BTreeMap::new();
     for mount in record.mounts.iter().filter(|mount| mount.kind == "volume") {
         let source = inner.storage.volumes.source(&mount.name).map_err(Error::from_kinded)?;

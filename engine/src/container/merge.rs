@@ -46,6 +46,7 @@ pub fn merge(user: &mut Config, image: &ImageDefaults) {
     }
     merge_sets(&mut user.exposed_ports, &image.exposed_ports);
     merge_sets(&mut user.volumes, &image.volumes);
+    user.volumes = user.volumes.take().filter(|volumes| !volumes.is_empty());
     merge_env(user, image);
     let labels = user.labels.get_or_insert_default();
     for (key, value) in &image.labels {

@@ -91,6 +91,7 @@ fn adopt_living(inner: &Arc<Inner>, id: &ContainerId, snapshot: &Snapshot) -> Op
         record.lifecycle.state = state;
         record.lifecycle.started_at = snapshot.started_at.or(record.lifecycle.started_at);
     });
+    inner.live(id).adopt_streams();
     refresh_network(inner, &container);
     if container.record().config.health.is_some() {
         container.update_health(|held| *held = Health::starting());

@@ -225,7 +225,7 @@ fn start_failed(inner: &Arc<Inner>, container: &Arc<Container>, error: &Error) {
         // A record that cannot be written now is written by the next step; the caller already gets an error.
         let _ = container.step(Transition::StartFailed { code, error: text });
     }
-    inner.live(container.id()).take_waiting();
+    inner.live(container.id()).close_streams();
 }
 
 /// Docker's exit code of a failed start, which it reads out of the error's text.
@@ -483,7 +483,7 @@ impl<'e> Shim<'e> {
     /// Hands over the clients that wait, makes the container and starts it, in one round trip.
     fn run(&mut self, create: Create, filter: &[u8], namespace: Option<&OwnedFd>) -> Result<Started> {
         let id = self.container.id();
-        for client in self.inner.live(id).take_waiting() {
+        for client in self.inner.live(id).open_streams() {
             // A client that has gone meanwhile does not keep the container from running.
             let _ = self.inner.supervisor.attach(id, client.attach, client.socket.as_fd());
         }
@@ -539,9 +539,17 @@ pub(crate) fn task_failed(error: ::container::ShimError) -> Error {
     } else {
         format!("runc create failed: unable to start container process: {body}")
     };
-    Error::internal(format!(
+    Error::internal(with_permission_words(format!(
         "failed to create task for container: failed to create shim task: OCI runtime create failed: {runtime_words}: unknown"
-    ))
+    )))
+}
+
+/// Clients know by these words that it was no missing program (exit code 126).
+pub(crate) fn with_permission_words(text: String) -> String {
+    if text.contains("is a directory") && !text.contains("permission denied") {
+        return format!("{text}: permission denied");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -109,6 +109,9 @@ impl StatsStream {
         let networks = has_network.then(|| network_stats(record.lifecycle.state.pid()));
         Stats {
             read: sample.read.to_string(),
+            // Docker leaves both out of a single sample of what runs.
+            name: if self.one_shot && !self.streaming { String::new() } else { empty.name.clone() },
+            id: if self.one_shot && !self.streaming { String::new() } else { empty.id.clone() },
             preread,
             pids_stats: pids_stats(&sample.cgroup),
             blkio_stats: blkio_stats(&sample.cgroup),

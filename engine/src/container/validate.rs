@@ -110,6 +110,7 @@ fn write_defaults(request: &mut CreateRequest, context: &Context<'_>) {
         }
     }
     let resources = &mut host.resources;
+    resources.oom_kill_disable.get_or_insert(false);
     resources.pids_limit = resources.pids_limit.filter(|limit| *limit > 0);
     resources.memory_swappiness = resources.memory_swappiness.filter(|value| *value != -1);
     if resources.memory > 0 && resources.memory_swap == 0 {

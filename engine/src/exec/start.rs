@@ -17,6 +17,9 @@ use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
 
+/// Exit code of an exec that could not be started.
+const NOT_STARTED: i32 = 126;
+
 /// A claimed exec.
 pub struct ExecStart {
     inner: Arc<Inner>,
@@ -110,19 +113,13 @@ fn execute(
                 events::container(inner, &record, &action, &[("execID", exec.id.to_string())]);
             }
         }
-        Err(error) => {
-            inner.execs.exited(&exec.id, exit_code_of(error.message()));
+        Err(_) => {
+            // Docker 26 says so of every exec that cannot be started.
+            inner.execs.exited(&exec.id, NOT_STARTED);
         }
     }
     inner.exec_ends.wake();
     result.map(|_| ())
-}
-
-fn exit_code_of(text: &str) -> i32 {
-    match container_start::exit_code_of(text) {
-        128 => 126,
-        code => code,
-    }
 }
 
 fn try_execute(
@@ -214,7 +211,9 @@ fn exec_failed(error: ::container::ShimError) -> Error {
     } else {
         format!("exec failed: unable to start container process: {body}")
     };
-    Error::internal(format!("OCI runtime exec failed: {body}: unknown"))
+    Error::internal(container_start::with_permission_words(format!(
+        "OCI runtime exec failed: {body}: unknown"
+    )))
 }
 
 /// The error on the client's stream, as standard output like Docker's, ended by CR LF.

@@ -16,7 +16,7 @@ const FILTERS: [&str; 7] = ["before", "dangling", "label", "label!", "reference"
 pub(crate) fn list(inner: &Inner, parameters: &ImageListParameters) -> Result<Vec<Summary>> {
     let filters = &parameters.filters;
     filters.allow_only(&FILTERS).map_err(Error::from_kinded)?;
-    let dangling = filters.flag("dangling").map_err(Error::from_kinded)?;
+    let dangling = crate::image::flag(filters, "dangling")?;
     let moment = |key: &str| -> Result<Option<Timestamp>> {
         filters.get(key).next().map(|name| find(inner, name).map(|image| created(&image))).transpose()
     };

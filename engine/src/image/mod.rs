@@ -153,3 +153,11 @@ pub(crate) fn target_name(repository: &str, tag: &str) -> Result<Option<Referenc
     }
     reference.with_tag(tag).map(Some).map_err(Error::from_kinded)
 }
+
+/// A filter that is true or false, with Docker's words when it is neither.
+pub(crate) fn flag(filters: &Filters, key: &str) -> Result<Option<bool>> {
+    filters.flag(key).map_err(|_| {
+        let values: Vec<&str> = filters.get(key).collect();
+        Error::invalid(format!("invalid filter '{key}=[{}]'", values.join(" ")))
+    })
+}

@@ -62,7 +62,7 @@ fn items(removed: &[Removed]) -> Vec<DeleteItem> {
 
 pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     filters.allow_only(&["dangling", "label", "label!", "until"]).map_err(Error::from_kinded)?;
-    let only_dangling = filters.flag("dangling").map_err(Error::from_kinded)?.unwrap_or(true);
+    let only_dangling = crate::image::flag(filters, "dangling")?.unwrap_or(true);
     let until = parse_until(filters)?;
     let before = inner.storage.layers_size();
     let none = std::collections::BTreeMap::new();

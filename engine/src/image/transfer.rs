@@ -108,7 +108,10 @@ pub struct ImageArchive {
 /// Looks whether all the images are there, so that a wrong name is an error before the first byte.
 pub(super) fn save(inner: &Inner, names: &[String]) -> Result<ImageArchive> {
     for name in names {
-        find(inner, name)?;
+        find(inner, name).map_err(|error| match model::Kinded::kind(&error) {
+            model::ErrorKind::NotFound => Error::not_found(format!("No such image: {name}")),
+            _ => error,
+        })?;
     }
     Ok(ImageArchive { names: names.to_vec() })
 }

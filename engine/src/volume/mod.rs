@@ -25,7 +25,7 @@ impl Volumes<'_> {
     /// For filters that do not exist.
     pub fn list(&self, filters: &Filters) -> Result<ListResponse> {
         filters.allow_only(&["dangling", "driver", "label", "name"]).map_err(Error::from_kinded)?;
-        let dangling = filters.flag("dangling").map_err(Error::from_kinded)?;
+        let dangling = crate::image::flag(filters, "dangling")?;
         let chosen = self.inner.storage.volumes.list().into_iter().filter(|volume| {
             dangling.is_none_or(|wanted| volume.used_by.is_empty() == wanted)
                 && filters.any("driver", |driver| driver == volume.driver)
@@ -80,7 +80,7 @@ impl Volumes<'_> {
     /// For filters that do not exist.
     pub fn prune(&self, filters: &Filters, version: ApiVersion) -> Result<PruneResponse> {
         filters.allow_only(&["all", "label", "label!"]).map_err(Error::from_kinded)?;
-        let all = version.below(42) || filters.flag("all").map_err(Error::from_kinded)? == Some(true);
+        let all = version.below(42) || crate::image::flag(filters, "all")? == Some(true);
         let empty = BTreeMap::new();
         let pruned = self.inner.storage.volumes.prune(|volume| {
             (all || volume.anonymous) && filters.match_labels(volume.labels.as_ref().unwrap_or(&empty))
@@ -91,7 +91,7 @@ impl Volumes<'_> {
         }
         let attributes = [("reclaimed".to_owned(), space_reclaimed.to_string())].into();
         self.inner.events.publish(EventType::Volume, "prune", "", attributes);
-        Ok(PruneResponse { volumes_deleted: (!names.is_empty()).then_some(names), space_reclaimed })
+        Ok(PruneResponse { volumes_deleted: Some(names), space_reclaimed })
     }
 }
 

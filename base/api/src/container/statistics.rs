@@ -22,7 +22,9 @@ pub struct Stats {
     pub precpu_stats: CpuStats,
     pub memory_stats: MemoryStats,
     /// With a leading slash.
+    #[serde(skip_serializing_if = "is_default")]
     pub name: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub id: String,
     /// By interface name; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -142,7 +142,7 @@ fn bind(point: &container::MountPoint, source: Option<&VolumeSource>) -> Mount {
 
 fn tmpfs(destination: &str, options: &str, writable: bool) -> Result<Mount> {
     let mut words = merge_tmpfs_options(&["noexec", "nosuid", "nodev", "rprivate"], options)
-        .map_err(|word| Error::internal(format!("invalid tmpfs option [\"{word}\"]")))?;
+        .map_err(|word| Error::internal(format!("invalid tmpfs option \"{word}\"")))?;
     if !writable && !words.iter().any(|word| word == "ro") {
         words.push("ro".to_owned());
     }
