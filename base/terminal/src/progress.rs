@@ -43,7 +43,7 @@ pub fn bar(current: i64, total: i64, width: usize, amounts: &str) -> String {
     if total <= 0 || current < 0 {
         return amounts.to_owned();
     }
-    if width <= 110 && width < 60 {
+    if width < 60 {
         return amounts.to_owned();
     }
     let share = usize::try_from((current.min(total).saturating_mul(50)) / total).unwrap_or(50);

@@ -171,6 +171,12 @@ impl Lexer<'_> {
             self.push(token, start, spaced);
             return Ok(());
         }
+        self.longer_token(first, second, spaced)
+    }
+
+    /// Tokens of more than one character.
+    fn longer_token(&mut self, first: char, second: Option<char>, spaced: bool) -> Result<(), ParseError> {
+        let start = self.position;
         match first {
             ':' if second == Some('=') => {
                 self.position += 2;

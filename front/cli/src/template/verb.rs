@@ -16,6 +16,8 @@ struct Spec {
 
 const MAX_WIDTH: usize = 100_000;
 
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
 /// Go's `fmt.Sprintf`.
 pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
     let mut out = String::new();
@@ -26,38 +28,7 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
             out.push(c);
             continue;
         }
-        let mut spec = Spec::default();
-        while let Some(flag) = chars.next_if(|c| "-+# 0".contains(*c)) {
-            match flag {
-                '-' => spec.minus = true,
-                '+' => spec.plus = true,
-                '#' => spec.sharp = true,
-                '0' => spec.zero = true,
-                _ => spec.space = true,
-            }
-        }
-        let mut number = |arguments: &mut std::slice::Iter<'_, Value>| -> Option<usize> {
-            if chars.next_if_eq(&'*').is_some() {
-                return match arguments.next() {
-                    Some(Value::Int(value)) => usize::try_from(*value).ok(),
-                    _ => None,
-                };
-            }
-            let mut value = None;
-            while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
-                chars.next();
-                value = Some((value.unwrap_or(0usize) * 10 + digit as usize).min(MAX_WIDTH));
-            }
-            value
-        };
-        spec.width = number(&mut arguments);
-        if chars.next_if_eq(&'.').is_some() {
-            let mut digits = String::new();
-            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                digits.push(digit);
-            }
-            spec.precision = Some(digits.parse().unwrap_or(0).min(MAX_WIDTH));
-        }
+        let spec = Spec::read(&mut chars, &mut arguments);
         let Some(verb) = chars.next() else {
             out.push_str("%!(NOVERB)");
             break;
@@ -83,7 +54,42 @@ pub(super) fn sprintf(format: &str, arguments: &[Value]) -> String {
     out
 }
 
+/// A width or precision: digits, or `*` for the next argument.
+fn number(chars: &mut Chars<'_>, arguments: &mut std::slice::Iter<'_, Value>) -> Option<usize> {
+    if chars.next_if_eq(&'*').is_some() {
+        return match arguments.next() {
+            Some(Value::Int(value)) => usize::try_from(*value).ok().map(|value| value.min(MAX_WIDTH)),
+            _ => None,
+        };
+    }
+    let mut value = None;
+    while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
+        chars.next();
+        value = Some((value.unwrap_or(0usize) * 10 + digit as usize).min(MAX_WIDTH));
+    }
+    value
+}
+
 impl Spec {
+    /// Flags, width and precision behind a percent sign.
+    fn read(chars: &mut Chars<'_>, arguments: &mut std::slice::Iter<'_, Value>) -> Self {
+        let mut spec = Self::default();
+        while let Some(flag) = chars.next_if(|c| "-+# 0".contains(*c)) {
+            match flag {
+                '-' => spec.minus = true,
+                '+' => spec.plus = true,
+                '#' => spec.sharp = true,
+                '0' => spec.zero = true,
+                _ => spec.space = true,
+            }
+        }
+        spec.width = number(chars, arguments);
+        if chars.next_if_eq(&'.').is_some() {
+            spec.precision = Some(number(chars, arguments).unwrap_or(0));
+        }
+        spec
+    }
+
     fn apply(&self, verb: char, value: &Value) -> String {
         let text = match (verb, value) {
             ('v', Value::Int(_)) | ('d', Value::Int(_)) => return self.number(value, 10, false),

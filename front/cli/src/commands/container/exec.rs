@@ -1,7 +1,7 @@
 //! `exec`: runs one more process in a running container.
 
-use api_client::Query;
 use api_client::query::path_escape;
+use api_client::{Client, Query};
 use serde_json::{Value as Json, json};
 
 use super::streams::{Attachment, Ended, Signals, resize};
@@ -55,16 +55,13 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
         return Err(Failure::text("the input device is not a TTY"));
     }
     let keys = run::detach_keys(session, matches)?;
-    let size = if tty { terminal::size(std::io::stdout()) } else { None };
     let mut body = json!({
         "User": matches.text("user"), "Privileged": matches.on("privileged"), "Tty": tty,
         "AttachStdin": stdin && !detached, "AttachStderr": !detached, "AttachStdout": !detached, "Detach": detached,
         "DetachKeys": matches.text("detach-keys"), "Env": env, "WorkingDir": matches.text("workdir"),
         "Cmd": matches.args.get(1..).unwrap_or_default(),
     });
-    if let (Some(size), Some(fields)) = (size, body.as_object_mut()) {
-        fields.insert("ConsoleSize".to_owned(), json!([size.height, size.width]));
-    }
+    add_size(&mut body, tty);
     let answer: Json = client.post(&format!("/containers/{name}/exec"), &Query::new(), &body)?;
     let exec = answer.get("Id").and_then(Json::as_str).unwrap_or_default().to_owned();
     if exec.is_empty() {
@@ -72,9 +69,7 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
     }
     let path = format!("/exec/{exec}");
     let mut start = json!({"Detach": detached, "Tty": tty});
-    if let (Some(size), Some(fields)) = (size, start.as_object_mut()) {
-        fields.insert("ConsoleSize".to_owned(), json!([size.height, size.width]));
-    }
+    add_size(&mut start, tty);
     if detached {
         return Ok(client.post_only(&format!("{path}/start"), &Query::new(), &start)?);
     }
@@ -100,6 +95,18 @@ fn exec(session: &Session, matches: &Matches) -> Outcome {
     if attachment.run(client, signals)? == Ended::Detached {
         return Err(Failure::text("read escape sequence"));
     }
+    exit_status(client, &path)
+}
+
+/// Tells the size of our terminal, so that the first screen fits it.
+fn add_size(document: &mut Json, tty: bool) {
+    let size = if tty { terminal::size(std::io::stdout()) } else { None };
+    if let (Some(size), Some(fields)) = (size, document.as_object_mut()) {
+        fields.insert("ConsoleSize".to_owned(), json!([size.height, size.width]));
+    }
+}
+
+fn exit_status(client: &Client, path: &str) -> Outcome {
     let state: Json = client.get(&format!("{path}/json"), &Query::new())?;
     match state.get("ExitCode").and_then(Json::as_i64).unwrap_or(0) {
         0 => Ok(()),

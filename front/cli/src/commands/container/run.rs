@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use api_client::{Body, Client, Query, Response};
+use api_client::{Body, Client, Query, Response, Upgraded};
 use serde_json::{Value as Json, json};
 
+use super::options::Created;
 use super::streams::{Attachment, Ended, Signals, resize};
 use super::{create, detach, options};
 use crate::command::Kind::{Switch, Text};
@@ -74,30 +75,23 @@ fn run_inner(session: &Session, matches: &Matches) -> Outcome {
         let text = failure.message();
         Failure::Text { code: code_of(&text), text }
     })?;
-    let client = session.client()?;
     let container = format!("/containers/{id}");
     if detached {
-        start(client, &container, &id)?;
+        start(session.client()?, &container)?;
         println!("{id}");
         return Ok(());
     }
-    let (out, err) = (created.attach_stdout, created.attach_stderr);
+    follow(session.client()?, matches, &created, &id, keys)
+}
+
+/// Attaches, waits and starts, in this order, and ends as the process does.
+fn follow(client: &Arc<Client>, matches: &Matches, created: &Created, id: &str, keys: Vec<u8>) -> Outcome {
+    let container = format!("/containers/{id}");
     let signals = Signals::take_over();
-    let attach = created.attach_stdin || out || err;
-    let attached = if attach {
-        let query = Query::new()
-            .flag("stream", true)
-            .flag("stdin", created.attach_stdin)
-            .flag("stdout", out)
-            .flag("stderr", err)
-            .text("detachKeys", matches.text("detach-keys"));
-        Some(client.upgrade(&format!("{container}/attach"), &query, None)?)
-    } else {
-        None
-    };
+    let attached = attach(client, matches, created, &container)?;
     let waiting = wait_for_exit(client, &container, created.auto_remove)?;
-    if let Err(failure) = start(client, &container, &id) {
-        // The engine removes what was never started only when it was asked to.
+    if let Err(failure) = start(client, &container) {
+        // The engine removes it; until then its name is taken.
         if created.auto_remove {
             drop(exit_code(waiting));
         }
@@ -114,8 +108,8 @@ fn run_inner(session: &Session, matches: &Matches) -> Outcome {
         upgraded,
         tty: created.tty,
         stdin: created.attach_stdin,
-        stdout: out,
-        stderr: err,
+        stdout: created.attach_stdout,
+        stderr: created.attach_stderr,
         detach_keys: keys,
         resize_path: Some(container.clone()),
         signal_path: matches.on("sig-proxy").then_some(container),
@@ -129,6 +123,25 @@ fn run_inner(session: &Session, matches: &Matches) -> Outcome {
     }
 }
 
+/// The connection that carries the streams, when any is attached.
+fn attach(
+    client: &Client,
+    matches: &Matches,
+    created: &Created,
+    container: &str,
+) -> Result<Option<Upgraded>, Failure> {
+    if !created.attach_stdin && !created.attach_stdout && !created.attach_stderr {
+        return Ok(None);
+    }
+    let query = Query::new()
+        .flag("stream", true)
+        .flag("stdin", created.attach_stdin)
+        .flag("stdout", created.attach_stdout)
+        .flag("stderr", created.attach_stderr)
+        .text("detachKeys", matches.text("detach-keys"));
+    Ok(Some(client.upgrade(&format!("{container}/attach"), &query, None)?))
+}
+
 /// The keys of the flag or the configuration.
 pub fn detach_keys(session: &Session, matches: &Matches) -> Result<Vec<u8>, Failure> {
     let text = match (matches.text("detach-keys"), session.config().text("detachKeys")) {
@@ -139,7 +152,7 @@ pub fn detach_keys(session: &Session, matches: &Matches) -> Result<Vec<u8>, Fail
     detach::parse(text).map_err(|reason| Failure::text(format!("invalid detach keys ({text}): {reason}")))
 }
 
-fn start(client: &Client, container: &str, _id: &str) -> Outcome {
+fn start(client: &Client, container: &str) -> Outcome {
     client.call("POST", &format!("{container}/start"), &Query::new()).map_err(|error| {
         let text = error.to_string();
         Failure::Text { code: code_of(&text), text }

@@ -191,7 +191,7 @@ fn stream(client: &Arc<Client>, names: Vec<String>, format: &str, whole: bool, f
         if on_terminal {
             out.write_all(b"\x1b[H")?;
             for line in text.lines() {
-                write!(out, "{line}\x1b[K\n")?;
+                writeln!(out, "{line}\x1b[K")?;
             }
             out.write_all(b"\x1b[J")?;
         } else {

@@ -70,92 +70,121 @@ fn number(item: &Json, pointer: &str) -> f64 {
     item.pointer(pointer).and_then(Json::as_f64).unwrap_or(0.0)
 }
 
+/// The four lists of the engine's answer.
+struct Usage<'a> {
+    images: Vec<&'a Json>,
+    containers: Vec<&'a Json>,
+    volumes: Vec<&'a Json>,
+    cache: Vec<&'a Json>,
+    layers: f64,
+}
+
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let client = session.client()?;
     let query = if client.at_least("1.52")? { Query::new().set("verbose", "1") } else { Query::new() };
     let document: Json = client.get("/system/df", &query)?;
-    let images = list(&document, "Images", "/ImageUsage/Items");
-    let containers = list(&document, "Containers", "/ContainerUsage/Items");
-    let volumes = list(&document, "Volumes", "/VolumeUsage/Items");
-    let cache = list(&document, "BuildCache", "/BuildCacheUsage/Items");
     let layers = document.get("LayersSize").or_else(|| document.pointer("/ImageUsage/TotalSize"));
-    let layers = layers.and_then(Json::as_f64).unwrap_or(0.0);
-    if matches.on("verbose") {
-        if !matches.text("format").is_empty() {
-            return Err(Failure::text("the verbose and the format options conflict"));
-        }
-        return verbose::print(&images, &containers, &volumes, &cache);
-    }
-    let used_images: f64 = images
-        .iter()
-        .filter(|image| number(image, "/Containers") > 0.0 && number(image, "/Size") >= 0.0)
-        .map(|image| number(image, "/Size") - number(image, "/SharedSize").max(0.0))
-        .sum();
-    let running = |item: &&&Json| {
-        matches!(item.get("State").and_then(Json::as_str), Some("running" | "paused" | "restarting"))
+    let usage = Usage {
+        images: list(&document, "Images", "/ImageUsage/Items"),
+        containers: list(&document, "Containers", "/ContainerUsage/Items"),
+        volumes: list(&document, "Volumes", "/VolumeUsage/Items"),
+        cache: list(&document, "BuildCache", "/BuildCacheUsage/Items"),
+        layers: layers.and_then(Json::as_f64).unwrap_or(0.0),
     };
-    let container_size: f64 = containers.iter().map(|item| number(item, "/SizeRw")).sum();
-    let stopped: f64 =
-        containers.iter().filter(|item| !running(item)).map(|item| number(item, "/SizeRw")).sum();
-    let volume_size = |item: &&&Json| number(item, "/UsageData/Size").max(0.0);
-    let in_use = |item: &&&Json| item.get("InUse").and_then(Json::as_bool).unwrap_or(false);
-    let shared = |item: &&&Json| item.get("Shared").and_then(Json::as_bool).unwrap_or(false);
-    let rows = vec![
+    if !matches.on("verbose") {
+        let rows = vec![usage.images(), usage.containers(), usage.volumes(), usage.cache()];
+        return LISTING.print(matches.text("format"), rows);
+    }
+    if !matches.text("format").is_empty() {
+        return Err(Failure::text("the verbose and the format options conflict"));
+    }
+    verbose::images(&usage.images);
+    verbose::containers(&usage.containers);
+    verbose::volumes(&usage.volumes);
+    verbose::cache(&usage.cache);
+    Ok(())
+}
+
+fn sum(items: &[&Json], pointer: &str, counts: impl Fn(&Json) -> bool) -> f64 {
+    items.iter().filter(|item| counts(item)).map(|item| number(item, pointer).max(0.0)).sum()
+}
+
+fn count(items: &[&Json], counts: impl Fn(&Json) -> bool) -> usize {
+    items.iter().filter(|item| counts(item)).count()
+}
+
+fn is(item: &Json, name: &str) -> bool {
+    item.get(name).and_then(Json::as_bool).unwrap_or(false)
+}
+
+impl Usage<'_> {
+    fn images(&self) -> Row {
+        let used = |image: &Json| number(image, "/Containers") > 0.0;
+        let own = sum(&self.images, "/Size", used) - sum(&self.images, "/SharedSize", used);
         Row {
             kind: "Images",
-            total: images.len(),
-            active: images.iter().filter(|image| number(image, "/Containers") > 0.0).count(),
-            size: layers,
-            reclaimable: layers - used_images,
+            total: self.images.len(),
+            active: count(&self.images, used),
+            size: self.layers,
+            reclaimable: self.layers - own,
             share: true,
-        },
+        }
+    }
+
+    fn containers(&self) -> Row {
+        let lives = |item: &Json| {
+            matches!(item.get("State").and_then(Json::as_str), Some("running" | "paused" | "restarting"))
+        };
         Row {
             kind: "Containers",
-            total: containers.len(),
-            active: containers.iter().filter(running).count(),
-            size: container_size,
-            reclaimable: stopped,
+            total: self.containers.len(),
+            active: count(&self.containers, lives),
+            size: sum(&self.containers, "/SizeRw", |_| true),
+            reclaimable: sum(&self.containers, "/SizeRw", |item| !lives(item)),
             share: true,
-        },
+        }
+    }
+
+    fn volumes(&self) -> Row {
+        let used = |item: &Json| number(item, "/UsageData/RefCount") > 0.0;
         Row {
             kind: "Local Volumes",
-            total: volumes.len(),
-            active: volumes.iter().filter(|item| number(item, "/UsageData/RefCount") > 0.0).count(),
-            size: volumes.iter().map(|item| volume_size(&item)).sum(),
-            reclaimable: volumes
-                .iter()
-                .filter(|item| number(item, "/UsageData/RefCount") == 0.0)
-                .map(|item| volume_size(&item))
-                .sum(),
+            total: self.volumes.len(),
+            active: count(&self.volumes, used),
+            size: sum(&self.volumes, "/UsageData/Size", |_| true),
+            reclaimable: sum(&self.volumes, "/UsageData/Size", |item| !used(item)),
             share: true,
-        },
+        }
+    }
+
+    fn cache(&self) -> Row {
         Row {
             kind: "Build Cache",
-            total: cache.len(),
-            active: cache.iter().filter(in_use).count(),
-            size: cache.iter().filter(|item| !shared(item)).map(|item| number(item, "/Size")).sum(),
-            reclaimable: cache
-                .iter()
-                .filter(|item| !in_use(item) && !shared(item))
-                .map(|item| number(item, "/Size"))
-                .sum(),
+            total: self.cache.len(),
+            active: count(&self.cache, |item| is(item, "InUse")),
+            size: sum(&self.cache, "/Size", |item| !is(item, "Shared")),
+            reclaimable: sum(&self.cache, "/Size", |item| !is(item, "Shared") && !is(item, "InUse")),
             share: false,
-        },
-    ];
-    LISTING.print(matches.text("format"), rows)
+        }
+    }
 }
 
 /// The long form: a table for each kind.
 mod verbose {
     use serde_json::Value as Json;
 
-    use super::number;
-    use crate::failure::Outcome;
+    use super::{is, number};
     use crate::human;
 
-    pub fn print(images: &[&Json], containers: &[&Json], volumes: &[&Json], cache: &[&Json]) -> Outcome {
-        let text =
-            |item: &Json, name: &str| item.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+    fn text(item: &Json, name: &str) -> String {
+        item.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn section(title: &str, table: &str) {
+        print!("{title}\n\n{}", terminal::Table::DOCKER.layout(table));
+    }
+
+    pub fn images(images: &[&Json]) {
         let mut out =
             String::from("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
         for image in images {
@@ -175,20 +204,15 @@ mod verbose {
             ));
         }
         section("Images space usage:", &out);
+    }
+
+    pub fn containers(containers: &[&Json]) {
         let mut out =
             String::from("CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
         for item in containers {
-            let names: Vec<&str> = item
-                .get("Names")
-                .and_then(Json::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Json::as_str)
-                .map(|name| name.trim_start_matches('/'))
-                .collect();
-            let local = item.get("Mounts").and_then(Json::as_array).into_iter().flatten();
-            let local =
-                local.filter(|mount| mount.get("Driver").and_then(Json::as_str) == Some("local")).count();
+            let list = |name: &str| item.get(name).and_then(Json::as_array).into_iter().flatten();
+            let names = list("Names").filter_map(Json::as_str).map(|name| name.trim_start_matches('/'));
+            let local = list("Mounts").filter(|mount| text(mount, "Driver") == "local").count();
             out.push_str(&format!(
                 "{}\t{}\t{}\t{local}\t{}\t{}\t{}\t{}\n",
                 human::short_id(&text(item, "Id")),
@@ -197,20 +221,26 @@ mod verbose {
                 human::size3(number(item, "/SizeRw")),
                 human::ago(number(item, "/Created") as i64),
                 text(item, "Status"),
-                names.join(","),
+                names.collect::<Vec<_>>().join(","),
             ));
         }
         section("\nContainers space usage:", &out);
+    }
+
+    pub fn volumes(volumes: &[&Json]) {
         let mut out = String::from("VOLUME NAME\tLINKS\tSIZE\n");
         for volume in volumes {
+            let size = human::size3(number(volume, "/UsageData/Size"));
             out.push_str(&format!(
-                "{}\t{}\t{}\n",
+                "{}\t{}\t{size}\n",
                 text(volume, "Name"),
-                number(volume, "/UsageData/RefCount"),
-                human::size3(number(volume, "/UsageData/Size")),
+                number(volume, "/UsageData/RefCount")
             ));
         }
         section("\nLocal Volumes space usage:", &out);
+    }
+
+    pub fn cache(cache: &[&Json]) {
         let total: f64 = cache.iter().map(|item| number(item, "/Size")).sum();
         let mut out = String::from("CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED\n");
         for item in cache {
@@ -220,14 +250,9 @@ mod verbose {
                 text(item, "Type"),
                 human::size3(number(item, "/Size")),
                 number(item, "/UsageCount"),
-                item.get("Shared").and_then(Json::as_bool).unwrap_or(false),
+                is(item, "Shared"),
             ));
         }
         section(&format!("\nBuild cache usage: {}", human::size(total)), &out);
-        Ok(())
-    }
-
-    fn section(title: &str, table: &str) {
-        print!("{title}\n\n{}", terminal::Table::DOCKER.layout(table));
     }
 }

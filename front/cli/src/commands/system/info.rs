@@ -88,121 +88,165 @@ fn texts(value: Option<&Json>) -> Vec<String> {
     value.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
-fn server(info: &Json) -> String {
-    let text =
-        |name: &str| info.pointer(&format!("/{name}")).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let number = |name: &str| info.get(name).and_then(Json::as_i64).unwrap_or(0);
-    let flag = |name: &str| info.get(name).and_then(Json::as_bool).unwrap_or(false);
-    let mut out = String::new();
-    let mut line = |depth: usize, name: &str, value: &str| {
-        let _ = writeln!(out, "{:depth$}{name}: {value}", "");
-    };
-    line(1, "Containers", &number("Containers").to_string());
-    line(2, "Running", &number("ContainersRunning").to_string());
-    line(2, "Paused", &number("ContainersPaused").to_string());
-    line(2, "Stopped", &number("ContainersStopped").to_string());
-    line(1, "Images", &number("Images").to_string());
-    for (name, field) in [("Server Version", "ServerVersion"), ("Storage Driver", "Driver")] {
-        if !text(field).is_empty() {
-            line(1, name, &text(field));
-        }
-    }
-    for pair in info.get("DriverStatus").and_then(Json::as_array).into_iter().flatten() {
-        let part = |index: usize| pair.get(index).and_then(Json::as_str).unwrap_or_default();
-        line(2, part(0), part(1));
-    }
-    for (name, field) in [
-        ("Logging Driver", "LoggingDriver"),
-        ("Cgroup Driver", "CgroupDriver"),
-        ("Cgroup Version", "CgroupVersion"),
-    ] {
-        if !text(field).is_empty() {
-            line(1, name, &text(field));
-        }
-    }
-    line(1, "Plugins", "");
-    for (name, field) in
-        [("Volume", "Volume"), ("Network", "Network"), ("Authorization", "Authorization"), ("Log", "Log")]
-    {
-        let list = texts(info.pointer(&format!("/Plugins/{field}")));
-        if !list.is_empty() || matches!(name, "Volume" | "Network" | "Log") {
-            line(2, name, &list.join(" "));
-        }
-    }
-    line(1, "Swarm", &text("Swarm/LocalNodeState"));
-    let runtimes = info.get("Runtimes").and_then(Json::as_object);
-    let mut names: Vec<String> = runtimes.into_iter().flat_map(|map| map.keys().cloned()).collect();
-    names.sort();
-    line(1, "Runtimes", &names.join(" "));
-    line(1, "Default Runtime", &text("DefaultRuntime"));
-    line(1, "Init Binary", &text("InitBinary"));
-    line(1, "containerd version", &text("ContainerdCommit/ID"));
-    line(1, "runc version", &text("RuncCommit/ID"));
-    line(1, "init version", &text("InitCommit/ID"));
-    security(info, &mut line);
-    for (name, field) in [
-        ("Kernel Version", "KernelVersion"),
-        ("Operating System", "OperatingSystem"),
-        ("OSType", "OSType"),
-        ("Architecture", "Architecture"),
-    ] {
-        line(1, name, &text(field));
-    }
-    line(1, "CPUs", &number("NCPU").to_string());
-    line(1, "Total Memory", &human::binary_size(number("MemTotal") as f64));
-    for (name, field) in [("Name", "Name"), ("ID", "ID"), ("Docker Root Dir", "DockerRootDir")] {
-        line(1, name, &text(field));
-    }
-    line(1, "Debug Mode", &flag("Debug").to_string());
-    for (name, field) in [
-        ("HTTP Proxy", "HttpProxy"),
-        ("HTTPS Proxy", "HttpsProxy"),
-        ("No Proxy", "NoProxy"),
-        ("Username", "Username"),
-    ] {
-        if !text(field).is_empty() {
-            line(1, name, &text(field));
-        }
-    }
-    let labels = texts(info.get("Labels"));
-    if !labels.is_empty() {
-        line(1, "Labels", "");
-    }
-    let _ = write!(out, "{}", labels.iter().map(|label| format!("  {label}\n")).collect::<String>());
-    let mut line = |depth: usize, name: &str, value: &str| {
-        let _ = writeln!(out, "{:depth$}{name}: {value}", "");
-    };
-    line(1, "Experimental", &flag("ExperimentalBuild").to_string());
-    line(1, "Insecure Registries", "");
-    let _ = write!(out, "{}", registries(info));
-    let _ = writeln!(out, " Live Restore Enabled: {}", flag("LiveRestoreEnabled"));
-    out.replace("Plugins: \n", "Plugins:\n")
-        .replace("Registries: \n", "Registries:\n")
-        .replace("Labels: \n", "Labels:\n")
-        .replace("Options: \n", "Options:\n")
-        .replace(": \u{0}", "")
+/// The engine's answer and the text made of it.
+struct View<'a> {
+    info: &'a Json,
+    out: String,
 }
 
-fn security(info: &Json, line: &mut impl FnMut(usize, &str, &str)) {
-    let options = texts(info.get("SecurityOptions"));
-    if options.is_empty() {
-        return;
+fn server(info: &Json) -> String {
+    let mut view = View { info, out: String::new() };
+    view.counts();
+    view.drivers();
+    view.programs();
+    view.security();
+    view.machine();
+    view.settings();
+    view.out
+}
+
+impl View<'_> {
+    fn text(&self, name: &str) -> String {
+        self.info.pointer(&format!("/{name}")).and_then(Json::as_str).unwrap_or_default().to_owned()
     }
-    line(1, "Security Options", "");
-    for option in options {
-        for part in option.split(',') {
+
+    fn number(&self, name: &str) -> i64 {
+        self.info.get(name).and_then(Json::as_i64).unwrap_or(0)
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.info.get(name).and_then(Json::as_bool).unwrap_or(false)
+    }
+
+    fn line(&mut self, depth: usize, name: &str, value: &str) {
+        let _ = writeln!(self.out, "{:depth$}{name}: {value}", "");
+    }
+
+    fn heading(&mut self, name: &str) {
+        let _ = writeln!(self.out, " {name}:");
+    }
+
+    /// Lines of fields that are texts; empty ones are left out when asked for.
+    fn texts(&mut self, fields: &[(&str, &str)], skip_empty: bool) {
+        for (name, field) in fields {
+            let value = self.text(field);
+            if !skip_empty || !value.is_empty() {
+                self.line(1, name, &value);
+            }
+        }
+    }
+
+    fn counts(&mut self) {
+        for (depth, name, field) in [
+            (1, "Containers", "Containers"),
+            (2, "Running", "ContainersRunning"),
+            (2, "Paused", "ContainersPaused"),
+            (2, "Stopped", "ContainersStopped"),
+            (1, "Images", "Images"),
+        ] {
+            let count = self.number(field).to_string();
+            self.line(depth, name, &count);
+        }
+    }
+
+    fn drivers(&mut self) {
+        self.texts(&[("Server Version", "ServerVersion"), ("Storage Driver", "Driver")], true);
+        for pair in self.info.get("DriverStatus").and_then(Json::as_array).into_iter().flatten() {
+            let part = |index: usize| pair.get(index).and_then(Json::as_str).unwrap_or_default();
+            self.line(2, part(0), part(1));
+        }
+        let fields = [
+            ("Logging Driver", "LoggingDriver"),
+            ("Cgroup Driver", "CgroupDriver"),
+            ("Cgroup Version", "CgroupVersion"),
+        ];
+        self.texts(&fields, true);
+        self.heading("Plugins");
+        for name in ["Volume", "Network", "Authorization", "Log"] {
+            let list = texts(self.info.pointer(&format!("/Plugins/{name}")));
+            if !list.is_empty() || name != "Authorization" {
+                self.line(2, name, &list.join(" "));
+            }
+        }
+    }
+
+    fn programs(&mut self) {
+        self.texts(&[("Swarm", "Swarm/LocalNodeState")], false);
+        let runtimes = self.info.get("Runtimes").and_then(Json::as_object);
+        let mut names: Vec<String> = runtimes.into_iter().flat_map(|map| map.keys().cloned()).collect();
+        names.sort();
+        self.line(1, "Runtimes", &names.join(" "));
+        let fields = [
+            ("Default Runtime", "DefaultRuntime"),
+            ("Init Binary", "InitBinary"),
+            ("containerd version", "ContainerdCommit/ID"),
+            ("runc version", "RuncCommit/ID"),
+            ("init version", "InitCommit/ID"),
+        ];
+        self.texts(&fields, false);
+    }
+
+    fn security(&mut self) {
+        let options = texts(self.info.get("SecurityOptions"));
+        if !options.is_empty() {
+            self.heading("Security Options");
+        }
+        for part in options.iter().flat_map(|option| option.split(',')) {
             match part.split_once('=') {
-                Some(("name", name)) => line(2, name, "\u{0}"),
+                Some(("name", name)) => {
+                    let _ = writeln!(self.out, "  {name}");
+                }
                 Some((key, value)) => {
                     let mut key = key.to_owned();
                     if let Some(first) = key.get_mut(..1) {
                         first.make_ascii_uppercase();
                     }
-                    line(3, &key, value);
+                    self.line(3, &key, value);
                 }
                 None => {}
             }
         }
+    }
+
+    fn machine(&mut self) {
+        let fields = [
+            ("Kernel Version", "KernelVersion"),
+            ("Operating System", "OperatingSystem"),
+            ("OSType", "OSType"),
+            ("Architecture", "Architecture"),
+        ];
+        self.texts(&fields, false);
+        let processors = self.number("NCPU").to_string();
+        self.line(1, "CPUs", &processors);
+        let memory = human::binary_size(self.number("MemTotal") as f64);
+        self.line(1, "Total Memory", &memory);
+        self.texts(&[("Name", "Name"), ("ID", "ID"), ("Docker Root Dir", "DockerRootDir")], false);
+    }
+
+    fn settings(&mut self) {
+        let debug = self.flag("Debug").to_string();
+        self.line(1, "Debug Mode", &debug);
+        let fields = [
+            ("HTTP Proxy", "HttpProxy"),
+            ("HTTPS Proxy", "HttpsProxy"),
+            ("No Proxy", "NoProxy"),
+            ("Username", "Username"),
+        ];
+        self.texts(&fields, true);
+        let labels = texts(self.info.get("Labels"));
+        if !labels.is_empty() {
+            self.heading("Labels");
+        }
+        for label in labels {
+            let _ = writeln!(self.out, "  {label}");
+        }
+        let experimental = self.flag("ExperimentalBuild").to_string();
+        self.line(1, "Experimental", &experimental);
+        self.heading("Insecure Registries");
+        let registries = registries(self.info);
+        self.out.push_str(&registries);
+        let live = self.flag("LiveRestoreEnabled").to_string();
+        self.line(1, "Live Restore Enabled", &live);
     }
 }
 

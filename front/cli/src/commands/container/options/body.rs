@@ -41,12 +41,7 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
     let attach_stdin = attached("stdin") || (default_attach && interactive);
     let (attach_stdout, attach_stderr) =
         (attached("stdout") || default_attach, attached("stderr") || default_attach);
-    let swappiness = matches.int("memory-swappiness");
-    if !(-1..=100).contains(&swappiness) {
-        return Err(Failure::text(format!(
-            "invalid value: {swappiness}. Valid memory swappiness range is 0-100"
-        )));
-    }
+    check_swappiness(matches)?;
     let tty = matches.on("tty");
     let auto_remove = matches.on("rm");
     let command = matches.args.get(1..).unwrap_or_default();
@@ -54,13 +49,7 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
         (false, _) => Json::Null,
         (true, text) => json!([text]),
     };
-    let mut ports = Ports::default();
-    for text in matches.list("publish") {
-        ports.publish(text).map_err(Failure::text)?;
-    }
-    for text in matches.list("expose") {
-        ports.expose(text).map_err(Failure::text)?;
-    }
+    let ports = ports(matches)?;
     let mut env =
         environment::read_environment(matches.list("env-file"), matches.list("env"), &session.environment)?;
     let host = session.client()?.host();
@@ -68,7 +57,6 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
     let labels = environment::read_labels(matches.list("label-file"), matches.list("label"))?;
     let (binds, volumes) = volumes(matches)?;
     let (network_mode, endpoints) = network::collect(matches)?;
-    let timeout = if matches.given("stop-timeout") { json!(matches.int("stop-timeout")) } else { Json::Null };
     let image = matches.arg(0).to_owned();
     let mut body = json!({
         "Hostname": matches.text("hostname"), "Domainname": matches.text("domainname"), "User": matches.text("user"),
@@ -82,18 +70,44 @@ pub fn build(session: &Session, matches: &Matches, detached: bool) -> Result<Cre
         "NetworkingConfig": {"EndpointsConfig": endpoints},
     });
     if let Some(fields) = body.as_object_mut() {
-        if matches.given("stop-signal") {
-            fields.insert("StopSignal".to_owned(), json!(matches.text("stop-signal")));
-        }
-        if !timeout.is_null() {
-            fields.insert("StopTimeout".to_owned(), timeout);
-        }
-        let check = health::collect(matches)?;
-        if !check.is_null() {
-            fields.insert("Healthcheck".to_owned(), check);
-        }
+        fields.extend(stopping_and_health(matches)?);
     }
     Ok(Created { body, image, attach_stdin, attach_stdout, attach_stderr, tty, auto_remove })
+}
+
+fn check_swappiness(matches: &Matches) -> Result<(), Failure> {
+    let swappiness = matches.int("memory-swappiness");
+    if (-1..=100).contains(&swappiness) {
+        return Ok(());
+    }
+    Err(Failure::text(format!("invalid value: {swappiness}. Valid memory swappiness range is 0-100")))
+}
+
+fn ports(matches: &Matches) -> Result<Ports, Failure> {
+    let mut ports = Ports::default();
+    for text in matches.list("publish") {
+        ports.publish(text).map_err(Failure::text)?;
+    }
+    for text in matches.list("expose") {
+        ports.expose(text).map_err(Failure::text)?;
+    }
+    Ok(ports)
+}
+
+/// Fields that are only sent when something is said.
+fn stopping_and_health(matches: &Matches) -> Result<Map<String, Json>, Failure> {
+    let mut fields = Map::new();
+    if matches.given("stop-signal") {
+        fields.insert("StopSignal".to_owned(), json!(matches.text("stop-signal")));
+    }
+    if matches.given("stop-timeout") {
+        fields.insert("StopTimeout".to_owned(), json!(matches.int("stop-timeout")));
+    }
+    let check = health::collect(matches)?;
+    if !check.is_null() {
+        fields.insert("Healthcheck".to_owned(), check);
+    }
+    Ok(fields)
 }
 
 /// Binds and named volumes with a source go to the host's side, bare paths are anonymous volumes.
@@ -175,17 +189,8 @@ fn host_config(
 ) -> Result<Json, Failure> {
     modes(matches)?;
     let (restart, retries) = check::restart_policy(matches.text("restart")).map_err(Failure::text)?;
-    if matches.on("rm") && !matches!(restart.as_str(), "" | "no") {
-        return Err(Failure::text("conflicting options: cannot specify both --restart and --rm"));
-    }
+    contradictions(matches, &restart)?;
     let driver = matches.text("log-driver");
-    if driver == "none" && !matches.list("log-opt").is_empty() {
-        return Err(Failure::text(format!("invalid logging opts for driver {driver}")));
-    }
-    if let Some(bad) = matches.list("storage-opt").iter().find(|text| !text.contains('=')) {
-        let _ = bad;
-        return Err(Failure::text("invalid storage option"));
-    }
     let (security, open_paths) = security::collect(matches.list("security-opt"))?;
     let hosts: Vec<String> = matches.list("add-host").iter().map(|text| add_host(text)).collect();
     let user_network = !matches!(network_mode, "bridge" | "default" | "host" | "none" | "")
@@ -209,14 +214,33 @@ fn host_config(
         "SecurityOpt": null_or(&security), "UTSMode": matches.text("uts"), "UsernsMode": matches.text("userns"),
         "ShmSize": amount(matches, "shm-size"), "Isolation": matches.text("isolation"),
     });
-    let mut optional = limits(matches)?;
-    if open_paths {
-        optional.insert("MaskedPaths".to_owned(), json!([]));
-        optional.insert("ReadonlyPaths".to_owned(), json!([]));
-    } else {
-        optional.insert("MaskedPaths".to_owned(), Json::Null);
-        optional.insert("ReadonlyPaths".to_owned(), Json::Null);
+    if let Some(fields) = config.as_object_mut() {
+        fields.extend(limits(matches)?);
+        fields.extend(optional(matches, open_paths)?);
     }
+    Ok(config)
+}
+
+fn contradictions(matches: &Matches, restart: &str) -> Result<(), Failure> {
+    if matches.on("rm") && !matches!(restart, "" | "no") {
+        return Err(Failure::text("conflicting options: cannot specify both --restart and --rm"));
+    }
+    if matches.text("log-driver") == "none" && matches.given("log-opt") {
+        return Err(Failure::text("invalid logging opts for driver none"));
+    }
+    if matches.list("storage-opt").iter().any(|text| !text.contains('=')) {
+        return Err(Failure::text("invalid storage option"));
+    }
+    Ok(())
+}
+
+/// Fields that are only sent when something is said, and the paths that are hidden.
+fn optional(matches: &Matches, open_paths: bool) -> Result<Map<String, Json>, Failure> {
+    let mut optional = Map::new();
+    // Null asks for the engine's own lists.
+    let hidden = if open_paths { json!([]) } else { Json::Null };
+    optional.insert("MaskedPaths".to_owned(), hidden.clone());
+    optional.insert("ReadonlyPaths".to_owned(), hidden);
     if matches.given("init") {
         optional.insert("Init".to_owned(), json!(matches.on("init")));
     }
@@ -243,10 +267,7 @@ fn host_config(
     if matches.given("mount") {
         optional.insert("Mounts".to_owned(), list_of(matches.list("mount"), mount::parse)?);
     }
-    if let Some(fields) = config.as_object_mut() {
-        fields.extend(optional);
-    }
-    Ok(config)
+    Ok(optional)
 }
 
 fn amount(matches: &Matches, flag: &str) -> i64 {

@@ -14,7 +14,7 @@ mod security;
 mod tests;
 mod volume;
 
-pub use body::build;
+pub use body::{Created, build};
 pub use check::restart_policy;
 pub use environment::read_environment;
 pub use flags::FLAGS;

@@ -13,6 +13,8 @@ pub fn check(text: &str) -> Result<(), String> {
 #[derive(Default)]
 struct Parts {
     volume: Map<String, Json>,
+    /// Part of the volume's options.
+    driver: Map<String, Json>,
     bind: Map<String, Json>,
     tmpfs: Map<String, Json>,
     image: Map<String, Json>,
@@ -42,6 +44,9 @@ pub fn parse(text: &str) -> Result<Json, String> {
     }
     if !mount.contains_key("Target") {
         return Err("target is required".to_owned());
+    }
+    if !parts.driver.is_empty() {
+        parts.volume.insert("DriverConfig".to_owned(), Json::Object(std::mem::take(&mut parts.driver)));
     }
     for (group, options, name) in [
         ("volume", &parts.volume, "VolumeOptions"),
@@ -79,83 +84,63 @@ fn option(
     value: Option<&str>,
     field: &str,
 ) -> Result<(), String> {
-    match key {
-        "readonly" | "ro" => {
-            mount.insert("ReadOnly".to_owned(), json!(truth(key, value)?));
-            return Ok(());
-        }
-        "volume-nocopy" => {
-            parts.volume.insert("NoCopy".to_owned(), json!(truth(key, value)?));
-            return Ok(());
-        }
-        "bind-nonrecursive" => {
-            parts.bind.insert("NonRecursive".to_owned(), json!(truth(key, value)?));
-            return Ok(());
-        }
-        "bind-create-src" | "bind-createsource" => {
-            parts.bind.insert("CreateMountpoint".to_owned(), json!(truth(key, value)?));
-            return Ok(());
-        }
-        _ => {}
+    // Switches come without a value too.
+    let switch = match key {
+        "readonly" | "ro" => Some((&mut *mount, "ReadOnly")),
+        "volume-nocopy" => Some((&mut parts.volume, "NoCopy")),
+        "bind-nonrecursive" => Some((&mut parts.bind, "NonRecursive")),
+        "bind-create-src" | "bind-createsource" => Some((&mut parts.bind, "CreateMountpoint")),
+        _ => None,
+    };
+    if let Some((map, name)) = switch {
+        map.insert(name.to_owned(), json!(truth(key, value)?));
+        return Ok(());
     }
     let Some(value) = value else {
         return Err(format!("invalid field '{field}' must be a key=value pair"));
     };
-    match key {
-        "type" => {
-            mount.insert("Type".to_owned(), json!(value.to_lowercase()));
+    let bad = || format!("invalid value for {key}: {value}");
+    let (map, name, value) = match key {
+        "type" => (mount, "Type", json!(value.to_lowercase())),
+        "source" | "src" => (mount, "Source", json!(absolute(value))),
+        "target" | "dst" | "destination" => (mount, "Target", json!(value)),
+        "consistency" => (mount, "Consistency", json!(value.to_lowercase())),
+        "bind-propagation" => (&mut parts.bind, "Propagation", json!(value.to_lowercase())),
+        "bind-recursive" => return recursive(&mut parts.bind, key, value),
+        "volume-subpath" => (&mut parts.volume, "Subpath", json!(value)),
+        "image-subpath" => (&mut parts.image, "Subpath", json!(value)),
+        "volume-driver" => (&mut parts.driver, "Name", json!(value)),
+        "volume-label" => {
+            nested(&mut parts.volume, "Labels", value);
+            return Ok(());
         }
-        "source" | "src" => {
-            mount.insert("Source".to_owned(), json!(absolute(value)));
+        "volume-opt" => {
+            nested(&mut parts.driver, "Options", value);
+            return Ok(());
         }
-        "target" | "dst" | "destination" => {
-            mount.insert("Target".to_owned(), json!(value));
-        }
-        "consistency" => {
-            mount.insert("Consistency".to_owned(), json!(value.to_lowercase()));
-        }
-        "bind-propagation" => {
-            parts.bind.insert("Propagation".to_owned(), json!(value.to_lowercase()));
-        }
-        "bind-recursive" => match value {
-            "enabled" => {}
-            "disabled" => {
-                parts.bind.insert("NonRecursive".to_owned(), json!(true));
-            }
-            "writable" => {
-                parts.bind.insert("ReadOnlyNonRecursive".to_owned(), json!(true));
-            }
-            "readonly" => {
-                parts.bind.insert("ReadOnlyForceRecursive".to_owned(), json!(true));
-            }
-            _ => {
-                return Err(format!(
-                    "invalid value for {key}: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
-                ));
-            }
-        },
-        "volume-subpath" => {
-            parts.volume.insert("Subpath".to_owned(), json!(value));
-        }
-        "image-subpath" => {
-            parts.image.insert("Subpath".to_owned(), json!(value));
-        }
-        "volume-label" => nested(&mut parts.volume, "Labels", value),
-        "volume-driver" => {
-            driver(&mut parts.volume).insert("Name".to_owned(), json!(value));
-        }
-        "volume-opt" => nested(driver(&mut parts.volume), "Options", value),
         "tmpfs-size" => {
-            let size = crate::value::bytes(value).map_err(|_| format!("invalid value for {key}: {value}"))?;
-            parts.tmpfs.insert("SizeBytes".to_owned(), json!(size));
+            (&mut parts.tmpfs, "SizeBytes", json!(crate::value::bytes(value).map_err(|_| bad())?))
         }
-        "tmpfs-mode" => {
-            let mode =
-                u32::from_str_radix(value, 8).map_err(|_| format!("invalid value for {key}: {value}"))?;
-            parts.tmpfs.insert("Mode".to_owned(), json!(mode));
-        }
+        "tmpfs-mode" => (&mut parts.tmpfs, "Mode", json!(u32::from_str_radix(value, 8).map_err(|_| bad())?)),
         _ => return Err(format!("unexpected key '{key}' in '{field}'")),
-    }
+    };
+    map.insert(name.to_owned(), value);
+    Ok(())
+}
+
+fn recursive(bind: &mut Map<String, Json>, key: &str, value: &str) -> Result<(), String> {
+    let name = match value {
+        "enabled" => return Ok(()),
+        "disabled" => "NonRecursive",
+        "writable" => "ReadOnlyNonRecursive",
+        "readonly" => "ReadOnlyForceRecursive",
+        _ => {
+            return Err(format!(
+                "invalid value for {key}: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
+            ));
+        }
+    };
+    bind.insert(name.to_owned(), json!(true));
     Ok(())
 }
 
@@ -164,17 +149,6 @@ fn nested(map: &mut Map<String, Json>, name: &str, pair: &str) {
     let inner = map.entry(name).or_insert_with(|| json!({}));
     if let Some(inner) = inner.as_object_mut() {
         inner.insert(key.to_owned(), json!(value));
-    }
-}
-
-fn driver(map: &mut Map<String, Json>) -> &mut Map<String, Json> {
-    let slot = map.entry("DriverConfig").or_insert_with(|| json!({}));
-    if !slot.is_object() {
-        *slot = json!({});
-    }
-    match slot {
-        Json::Object(inner) => inner,
-        _ => unreachable!("made an object just above"),
     }
 }
 

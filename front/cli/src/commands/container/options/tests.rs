@@ -76,7 +76,7 @@ fn mounts_become_documents() {
         ),
         (
             "source=v,target=/x,volume-opt=a=b,volume-label=l=1,volume-nocopy",
-            r#"{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"a":"b"}},"Labels":{"l":"1"},"NoCopy":true}}"#,
+            r#"{"Type":"volume","Source":"v","Target":"/x","VolumeOptions":{"Labels":{"l":"1"},"NoCopy":true,"DriverConfig":{"Options":{"a":"b"}}}}"#,
         ),
     ] {
         assert_eq!(mount::parse(text).unwrap().to_string(), document, "{text}");
