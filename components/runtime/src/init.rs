@@ -21,6 +21,8 @@ const TERMINAL_OUTPUT: i32 = 22;
 /// Runs as process 1: `arguments` are those of the program, its own name and an optional `--` first; the command gets
 /// the environment unchanged. Returns the exit code for the process to end with.
 pub fn run(arguments: &[String]) -> i32 {
+    // What people look for in `ps`; without it the name of a memory file shows.
+    let _ = linux::process::set_name(c"docker-init");
     let command = arguments.get(1..).unwrap_or_default();
     let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
     let Some(name) = command.first() else {

@@ -20,6 +20,10 @@ pub(super) fn make_all<'a>(devices: &'a [DevicePlan], root: &RootDir) -> StepRes
         make_in(device, directory.as_fd(), root).about(Step::Device, device.path.to_bytes())?;
     }
     for (name, text) in LINKS {
+        if name == c"core" && rustix::fs::access(text, rustix::fs::Access::EXISTS).is_err() {
+            // This kernel has no such file; the child still sees the host's /proc here.
+            continue;
+        }
         make_link(directory.as_fd(), name, text).about(Step::DeviceLink, name.to_bytes())?;
     }
     Ok(())

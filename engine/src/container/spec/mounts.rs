@@ -66,11 +66,13 @@ pub(super) fn generate(input: &Input<'_>) -> Result<Vec<Mount>> {
     if !taken("/dev/shm") && !taken("/dev") {
         mounts.extend(shared_memory(input));
     }
-    for (destination, path) in engine_files(input) {
-        if !taken(destination) {
-            mounts.push(bind_file(destination, &path));
-        }
-    }
+    let own: Vec<Mount> = engine_files(input)
+        .into_iter()
+        .filter(|(destination, _)| !taken(destination))
+        .map(|(destination, path)| bind_file(destination, &path))
+        .collect();
+    user_mounts.extend(own);
+    // Outer folders first, or they would hide what is mounted inside them.
     user_mounts.sort_by_key(|mount| mount.destination.split('/').filter(|part| !part.is_empty()).count());
     mounts.extend(user_mounts);
     Ok(mounts)
