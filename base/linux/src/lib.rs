@@ -24,6 +24,7 @@ pub mod errno;
 pub mod event;
 pub mod execute;
 pub mod identity;
+pub mod loopback;
 pub mod memfd;
 pub mod memory;
 pub mod mount;

@@ -57,6 +57,21 @@ impl RootDir {
         self.open_file(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
     }
 
+    /// A descriptor (O_PATH) of a directory whose path has no link in it; ELOOP when it has.
+    pub fn resolve_plain<P: Arg>(&self, path: P) -> SysResult<OwnedFd> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        path.into_with_c_str(|path| {
+            let mut attempt = 0;
+            loop {
+                match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+                    Err(Errno::AGAIN | Errno::INTR) if attempt < ATTEMPTS => attempt += 1,
+                    result => return result,
+                }
+            }
+        })
+    }
+
     /// A directory below as the root of further paths: links in it then cannot lead above it.
     pub fn subroot<P: Arg>(&self, path: P) -> SysResult<Self> {
         self.open_file(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).map(Self::from_fd)

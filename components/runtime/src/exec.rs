@@ -72,7 +72,8 @@ pub fn exec(request: ExecRequest) -> Result<Exec> {
     Ok(Exec { pid, pidfd, pty_master })
 }
 
-/// All kinds, or those asked for; the user namespace only if it is another one (joining one's own is refused).
+/// All kinds, or those asked for; the user namespace only if it is another one (joining one's own is refused), and the
+/// cgroup namespace, too: the machine's is out of reach once in a user namespace.
 fn kinds_to_join(pid: i32, wanted: Option<&[oci::runtime::NamespaceType]>) -> Result<Namespaces> {
     let mut kinds = match wanted {
         Some(wanted) => wanted.iter().fold(Namespaces::NONE, |kinds, kind| kinds | namespace_flag(*kind)),
@@ -85,7 +86,9 @@ fn kinds_to_join(pid: i32, wanted: Option<&[oci::runtime::NamespaceType]>) -> Re
                 | Namespaces::CGROUP
         }
     };
-    for (name, kind) in [("user", Namespaces::USER), ("time", Namespaces::TIME)] {
+    for (name, kind) in
+        [("user", Namespaces::USER), ("time", Namespaces::TIME), ("cgroup", Namespaces::CGROUP)]
+    {
         let asked = wanted.is_none() || kinds.contains(kind);
         kinds = kinds.without(kind);
         if asked && differs(pid, name)? {

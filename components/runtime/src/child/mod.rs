@@ -15,6 +15,7 @@
 //! Everything here runs in a copy of the caller's memory, possibly made while other threads held locks: nothing in
 //! this folder allocates, prints or waits for a lock. Failures are [`Fault`]s told through the channel.
 
+mod copy;
 mod device;
 mod enter;
 mod finish;
@@ -29,6 +30,7 @@ mod terminal;
 
 use std::os::fd::BorrowedFd;
 
+use linux::namespace::Namespaces;
 use linux::path_buffer::PathBuffer;
 use linux::procfs::ProcFs;
 use linux::root::RootDir;
@@ -126,6 +128,9 @@ fn set_up_exec<'a>(
 
 fn set_up<'a>(plan: &'a Plan, side: &Side<'_>, teller: &Teller<'_>) -> StepResult<'a, RootDir> {
     enter::enter_own(plan, side, teller)?;
+    if plan.namespaces.new.contains(Namespaces::NETWORK) {
+        linux::loopback::bring_up().at(Step::NetDevice)?;
+    }
     rustix::process::umask(Mode::empty());
     let root = root::attach(plan)?;
     mount::mount_all(&plan.mounts, &root)?;

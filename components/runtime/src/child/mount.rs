@@ -39,10 +39,14 @@ fn mount_one<'a>(mount: &'a MountPlan, root: &RootDir) -> StepResult<'a> {
             attach(tree.as_fd(), target.as_fd()).at(Step::Attach)?;
             spread(mount, tree.as_fd())
         }
-        Source::FileSystem { kind, data, inherit_mode, fallback } => {
-            let target = make_directory()?;
+        Source::FileSystem { kind, data, copy_up, plain_place, inherit_mode, fallback } => {
+            let mut target = make_directory()?;
+            if *plain_place {
+                target = root.resolve_plain(destination).at(Step::MountPoint)?;
+            }
             let mode = if *inherit_mode { Some(target.as_fd()) } else { None };
-            let made = match file_system(kind, data, mode, mount.attributes) {
+            let held_back = if *copy_up { mount.attributes & attribute::READ_ONLY } else { 0 };
+            let made = match file_system(kind, data, mode, mount.attributes & !held_back) {
                 Ok(made) => made,
                 Err(fault) => match fallback {
                     Some(tree) if matches!(fault.errno, Errno::PERM | Errno::BUSY) => {
@@ -51,6 +55,13 @@ fn mount_one<'a>(mount: &'a MountPlan, root: &RootDir) -> StepResult<'a> {
                     _ => return Err(fault),
                 },
             };
+            if *copy_up {
+                super::copy::copy_tree(target.as_fd(), made.as_fd()).at(Step::Mount)?;
+                let change = Change { set: held_back, ..Change::default() };
+                if !change.is_empty() {
+                    change.apply(made.as_fd()).at(Step::ReadOnly)?;
+                }
+            }
             attach(made.as_fd(), target.as_fd()).at(Step::Attach)?;
             spread(mount, made.as_fd())
         }

@@ -45,6 +45,10 @@ pub(crate) enum Source {
         kind: CString,
         /// Its options.
         data: Vec<(CString, Option<CString>)>,
+        /// It begins with a copy of what it covers.
+        copy_up: bool,
+        /// It shows the kernel, so nothing may be redirected: its place has to be a directory, not a link to one.
+        plain_place: bool,
         /// A tmpfs without a mode takes the mode of the directory it covers.
         inherit_mode: bool,
         /// Attached instead when the kernel does not allow it (/sys without a network namespace of one's own).
@@ -97,6 +101,7 @@ fn prepare_one(mount: &Mount, context: &MountContext<'_>, maps: &mut IdMaps) -> 
     if destination == "/" {
         return Err(Error::spec(format!("invalid mount destination {:?}", mount.destination)));
     }
+    check_proc(mount, &destination, options.remount, context.bundle)?;
     let mut attributes = options.set | options.recursive_set;
     let source = if options.remount {
         Source::Remount { set: attributes, clear: options.clear | options.recursive_clear }
@@ -108,6 +113,50 @@ fn prepare_one(mount: &Mount, context: &MountContext<'_>, maps: &mut IdMaps) -> 
     };
     let propagation = options.propagation.filter(|(kind, _)| *kind != Propagation::Private);
     Ok(MountPlan { destination: c_string(destination)?, source, attributes, propagation })
+}
+
+/// What may be mounted below /proc, as it is harmless and wanted (resource views of LXCFS, for instance).
+const BELOW_PROC: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+];
+
+/// Whether a place is below /proc and none where something may be mounted.
+pub(crate) fn is_closed(destination: &str) -> bool {
+    destination.strip_prefix("/proc/").is_some_and(|below| !BELOW_PROC.contains(&below))
+}
+
+/// Only the kernel answers at /proc: labels, limits and masks are told to it there.
+fn check_proc(mount: &Mount, destination: &str, remount: bool, bundle: &Path) -> Result<()> {
+    /// The file system's number in `statfs`.
+    const PROC: u64 = 0x9fa0;
+    let refused = |reason: &str| {
+        let (source_path, destination) = name(mount);
+        let detail = format!("{destination:?} cannot be mounted because it is {reason}");
+        Err(Error::spec(format!("error mounting {source_path:?} to rootfs at {destination:?}: {detail}")))
+    };
+    if remount {
+        return Ok(());
+    }
+    if is_closed(destination) {
+        return refused("inside /proc");
+    }
+    let is_proc = || {
+        rustix::fs::statfs(bundle.join(&mount.source))
+            .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == PROC))
+    };
+    if destination == "/proc" && mount.kind != "proc" && !is_proc() {
+        return refused("not of type proc");
+    }
+    Ok(())
 }
 
 fn prepare_bind(
@@ -196,7 +245,16 @@ fn prepare_file_system(mount: &Mount, options: &Options, context: &MountContext<
         None
     };
     let inherit_mode = mount.kind == "tmpfs" && !options.has_data("mode");
-    Ok(Source::FileSystem { kind: c_string(mount.kind.as_str())?, data, inherit_mode, fallback })
+    let copy_up = mount.kind == "tmpfs" && options.copy_up;
+    let plain_place = matches!(mount.kind.as_str(), "proc" | "sysfs");
+    Ok(Source::FileSystem {
+        kind: c_string(mount.kind.as_str())?,
+        data,
+        copy_up,
+        plain_place,
+        inherit_mode,
+        fallback,
+    })
 }
 
 /// Overlays are made by the caller: their layers are directories of the host.

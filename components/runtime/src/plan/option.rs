@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) remount: bool,
     /// Ids are mapped; true for all mounts below, too.
     pub(crate) id_map: Option<bool>,
+    /// A new file system begins with a copy of what it covers.
+    pub(crate) copy_up: bool,
     /// What is left for the file system: key and value.
     pub(crate) data: Vec<(String, Option<String>)>,
 }
@@ -68,7 +70,7 @@ const SUPER_BLOCK: [(&str, &str); 8] = [
 ];
 
 /// Options that mean nothing here.
-const IGNORED: [&str; 7] = ["silent", "loud", "tmpcopyup", "copyup", "noiversion", "nofail", "_netdev"];
+const IGNORED: [&str; 6] = ["silent", "loud", "copyup", "noiversion", "nofail", "_netdev"];
 
 const PROPAGATIONS: [(&str, Propagation); 4] = [
     ("private", Propagation::Private),
@@ -111,6 +113,7 @@ impl Options {
             "bind" => self.bind = true,
             "rbind" => (self.bind, self.recursive_bind) = (true, true),
             "remount" => self.remount = true,
+            "tmpcopyup" => self.copy_up = true,
             "idmap" => self.id_map = Some(false),
             "ridmap" => self.id_map = Some(true),
             _ => return false,
