@@ -27,8 +27,11 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Builds the programs with a profile and returns the folder they are in.
+/// The folder that holds what `WHARF_BIN_DIR` names, or else the programs newly built with a profile.
 pub(crate) fn binaries(profile: &str) -> Result<PathBuf, String> {
+    if let Some(dir) = std::env::var_os("WHARF_BIN_DIR").filter(|_| profile != "dist") {
+        return Ok(PathBuf::from(dir));
+    }
     let mut arguments = vec!["build", "--profile", if profile == "debug" { "dev" } else { profile }];
     for program in PROGRAMS {
         arguments.extend(["--package", program]);

@@ -22,6 +22,8 @@ pub(crate) struct Reference {
     pub socket: PathBuf,
     /// A folder of this run, removed at the end.
     pub work: PathBuf,
+    /// The cgroup that its containers are made below.
+    cgroup_parent: String,
 }
 
 /// Where the reference engine's root folder is.
@@ -39,12 +41,17 @@ pub(crate) fn reference_tool() -> PathBuf {
 impl Reference {
     /// Starts it and gives it busybox.
     pub(crate) fn start() -> Result<Self, String> {
-        let started = Self::start_empty()?;
+        Self::start_below("/docker")
+    }
+
+    /// Starts it with a cgroup of the caller's as parent of all containers.
+    pub(crate) fn start_below(cgroup_parent: &str) -> Result<Self, String> {
+        let started = Self::start_empty(cgroup_parent)?;
         started.import_busybox()?;
         Ok(started)
     }
 
-    fn start_empty() -> Result<Self, String> {
+    fn start_empty(cgroup_parent: &str) -> Result<Self, String> {
         let reference = reference_root();
         if !reference.join("usr/sbin/dockerd").exists() {
             return Err(format!("no reference engine: run `{} setup` first", reference_tool().display()));
@@ -53,7 +60,7 @@ impl Reference {
         let socket = reference.join(format!("run/{name}.sock"));
         let work = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&work).map_err(|error| error.to_string())?;
-        let mut started = Self { child: None, socket, work };
+        let mut started = Self { child: None, socket, work, cgroup_parent: cgroup_parent.to_owned() };
         started.start_daemon()?;
         Ok(started)
     }
@@ -64,7 +71,9 @@ impl Reference {
         let work = &self.work;
         let script = format!(
             "ip link set lo up; exec {tool} run dockerd -H unix:///run/{name}.sock --data-root /var/lib/{name} \
-             --exec-root /run/{name} --pidfile /run/{name}.pid --bip 172.31.0.1/16",
+             --exec-root /run/{name} --pidfile /run/{name}.pid --bip 172.31.0.1/16 \
+             --cgroup-parent {parent}",
+            parent = self.cgroup_parent,
             tool = reference_tool().display()
         );
         let log = std::fs::File::create(work.join("dockerd.log")).map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::measure::Enclosure;
 use crate::Outcome;
 use crate::reference::{Reference, docker_cli};
 
@@ -25,7 +26,7 @@ impl Contender {
     /// Docker 26.1 of the reference root, with the machine's docker command.
     pub(crate) fn docker() -> Result<Self, String> {
         let program = docker_cli()?;
-        let reference = Reference::start()?;
+        let reference = Reference::start_below(&Enclosure::parent("docker"))?;
         Ok(Self {
             program,
             work: reference.work.clone(),
@@ -165,7 +166,7 @@ fn spawn_wharfd(binary: &Path, work: &Path) -> Result<Child, String> {
         .map_err(|error| error.to_string())?;
     Command::new(binary)
         .args(["--config-file", "/dev/null", "--bridge-name", "wharfbench0"])
-        .args(["--bip", "10.214.0.1/16", "--cgroup-parent", "/wharf-bench"])
+        .args(["--bip", "10.214.0.1/16", "--cgroup-parent", &Enclosure::parent("wharf")])
         .arg("--data-root")
         .arg(work.join("data"))
         .arg("--exec-root")

@@ -11,24 +11,65 @@ pub(crate) struct Cost {
     pub cpu: f64,
 }
 
-/// CPU time of the whole machine since boot in nanoseconds.
-pub(crate) fn machine_cpu() -> u64 {
-    if let Some(value) = std::fs::read_to_string("/sys/fs/cgroup/cpuacct/cpuacct.usage")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-    {
-        return value;
+/// The cgroup, in every hierarchy, that this program, both engines, their command lines and their containers live in,
+/// so that the work of strangers on the same machine is not counted.
+pub(crate) struct Enclosure;
+
+impl Enclosure {
+    /// Moves this program into it; children inherit it.
+    pub(crate) fn enter() -> Result<Self, String> {
+        let dir = accounting_dir();
+        let text = |error: std::io::Error| format!("{}: {error}", dir.display());
+        std::fs::create_dir_all(&dir).map_err(text)?;
+        std::fs::write(dir.join("cgroup.procs"), std::process::id().to_string()).map_err(text)?;
+        Ok(Self)
     }
-    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields: Vec<u64> = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    let busy = [0, 1, 2, 5, 6].iter().filter_map(|&at| fields.get(at)).sum::<u64>();
-    busy * 10_000_000
+
+    /// The parent of an engine's containers.
+    pub(crate) fn parent(engine: &str) -> String {
+        format!("/{}/{engine}", enclosure_name())
+    }
+}
+
+impl Drop for Enclosure {
+    fn drop(&mut self) {
+        let _ = std::fs::write("/sys/fs/cgroup/cpuacct/cgroup.procs", std::process::id().to_string());
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let own = hierarchy.path().join(enclosure_name());
+            for child in std::fs::read_dir(&own).into_iter().flatten().flatten() {
+                let _ = std::fs::remove_dir(child.path());
+            }
+            let _ = std::fs::remove_dir(own);
+        }
+    }
+}
+
+fn enclosure_name() -> String {
+    format!("wharf-bench-{}", std::process::id())
+}
+
+fn accounting_dir() -> std::path::PathBuf {
+    std::path::Path::new("/sys/fs/cgroup/cpuacct").join(enclosure_name())
+}
+
+/// CPU time in nanoseconds: everything in the enclosure but this program itself, and all threads of the kernel, which
+/// take namespaces, mounts and cgroups apart.
+pub(crate) fn machine_cpu() -> u64 {
+    let enclosed = std::fs::read_to_string(accounting_dir().join("cpuacct.usage")).unwrap_or_default();
+    let enclosed: u64 = enclosed.trim().parse().unwrap_or_default();
+    (enclosed + kernel_threads()).saturating_sub(ran(std::process::id()))
+}
+
+/// Children of the kernel's thread maker.
+fn kernel_threads() -> u64 {
+    let children = std::fs::read_to_string("/proc/2/task/2/children").unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(ran).sum()
+}
+
+/// Nanoseconds that the first thread of a process ran.
+fn ran(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or_default()
 }
 
 /// Runs an operation once; what the kernel does for it shortly afterwards is counted as CPU, not as wall time.

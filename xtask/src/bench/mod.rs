@@ -1,7 +1,7 @@
 //! `cargo xtask bench [NAME...]`: wharf beside Docker, crun and Podman in one run, turn by turn, as ratios.
 //!
-//! CPU is the machine's whole consumption while an operation runs (the root of the cpuacct hierarchy, or /proc/stat
-//! where there is none), so daemons, shims and clients all count; keep the machine quiet. Wall times are medians.
+//! CPU is that of a cgroup which daemons, shims, clients and containers are in, and that of all threads of the kernel, so
+//! teardown in the background counts and strangers' processes do not. Wall times are medians; keep the machine quiet.
 //! Nothing here is a test: no figure fails a build.
 
 mod contender;
@@ -44,6 +44,7 @@ pub(crate) fn run(names: &[String]) -> Outcome {
         return Err(format!("no bench is called {unknown:?}; there are: {}", known.join(" ")));
     }
     let binaries = crate::build::binaries("release")?;
+    let _enclosure = measure::Enclosure::enter()?;
     let mut pair = Pair { docker: Contender::docker()?, wharf: Contender::wharf(&binaries)? };
     let mut report = Report::default();
     for (name, measure) in GROUPS {

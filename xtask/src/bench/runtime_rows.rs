@@ -53,7 +53,7 @@ pub(crate) fn create_start_delete(_: &mut Pair, report: &mut Report) -> Outcome 
 fn prepare(dir: &Path) -> Outcome {
     let text = |error: std::io::Error| format!("{}: {error}", dir.display());
     std::fs::create_dir_all(dir.join("rootfs")).map_err(text)?;
-    let runtime = crate::build::target_dir()?.join("release/wharf-runtime");
+    let runtime = crate::build::binaries("release")?.join("wharf-runtime");
     std::fs::copy(runtime, dir.join("wharf-runtime")).map_err(text)?;
     let status = Command::new("tar")
         .arg("-xf")
