@@ -1,5 +1,7 @@
 //! `export`: a container's file system as a tar archive.
 
+use std::os::unix::fs::OpenOptionsExt as _;
+
 use api_client::Query;
 use api_client::query::path_escape;
 
@@ -66,7 +68,8 @@ pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Ou
         return Err(Failure::text(format!("{complaint}: {output} is a directory")));
     }
     let temporary = format!("{output}.tmp-{}", std::process::id());
-    let written = std::fs::File::create_new(&temporary)
+    let private = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let written = private
         .and_then(|mut file| std::io::copy(source, &mut file))
         .and_then(|_| std::fs::rename(&temporary, output));
     written.map_err(|error| {

@@ -300,7 +300,7 @@ fn limits(matches: &Matches) -> Result<Map<String, Json>, Failure> {
         "CpuRealtimePeriod": matches.int("cpu-rt-period"), "CpuRealtimeRuntime": matches.int("cpu-rt-runtime"),
         "CpusetCpus": matches.text("cpuset-cpus"), "CpusetMems": matches.text("cpuset-mems"),
         "Devices": devices, "DeviceCgroupRules": null_or(matches.list("device-cgroup-rule")),
-        "DeviceRequests": list_of(matches.list("gpus"), device::parse_gpus)?,
+        "DeviceRequests": if matches.given("gpus") { list_of(matches.list("gpus"), device::parse_gpus)? } else { Json::Null },
         "MemoryReservation": amount(matches, "memory-reservation"), "MemorySwap": amount(matches, "memory-swap"),
         "MemorySwappiness": matches.int("memory-swappiness"), "OomKillDisable": matches.on("oom-kill-disable"),
         "PidsLimit": matches.int("pids-limit"),
