@@ -106,9 +106,7 @@ pub fn resolve(text: &str, extra: &[String], passwd: &[u8], group: &[u8]) -> Res
     }
     let mut members = Vec::new();
     if group_text.is_empty() {
-        if let Some(name) = name.as_deref().filter(|_| !user_text.is_empty() || !text.is_empty()) {
-            members = member_of(name, group);
-        }
+        members = name.as_deref().map(|name| member_of(name, group)).unwrap_or_default();
     } else {
         user.gid = find_group(group_text, group)?.ok_or_else(|| {
             Error::internal(format!("unable to find group {group_text}: no matching entries in group file"))
@@ -165,7 +163,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        assert_eq!(check("", &[]), Ok((0, 0, vec![0])));
+        assert_eq!(check("", &[]), Ok((0, 0, vec![0, 4])));
         assert_eq!(check("root", &[]), Ok((0, 0, vec![0, 4])));
         assert_eq!(check("web", &[]), Ok((33, 34, vec![34, 4])));
         assert_eq!(check("33", &["log", "7"]), Ok((33, 34, vec![34, 4, 5, 7])));

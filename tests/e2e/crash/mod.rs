@@ -57,7 +57,9 @@ fn a_killed_shim_is_the_death_of_its_container() {
         assert!(Instant::now() < deadline, "the death of the container was not noticed");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "the container's process is gone");
+    // Who inherits the dead process of a dead parent reaps it whenever it likes.
+    let left = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    assert!(left.is_empty() || left.contains("State:\tZ"), "the container's process is dead: {left}");
     engine.wharf(&["start", "victim"]).ok();
     engine.wharf(&["rm", "-f", "victim"]).ok();
     census::assert_returns_to(&engine, &before);
