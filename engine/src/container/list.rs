@@ -349,12 +349,19 @@ fn summary(
             annotations: (!record.config.annotations.is_empty()).then(|| record.config.annotations.clone()),
         },
         network_settings: SummaryNetworkSettings { networks: networks(record) },
-        mounts: record.mounts.iter().map(inspect::mount_point).map(without_anonymous_source).collect(),
+        mounts: shown_mounts(record),
         health: Some(SummaryHealth {
             status: health.status.name().to_owned(),
             failing_streak: i64::from(health.failing_streak),
         }),
     }
+}
+
+fn shown_mounts(record: &ContainerRecord) -> Vec<api::container::MountPoint> {
+    let mut mounts: Vec<_> =
+        record.mounts.iter().map(inspect::mount_point).map(without_anonymous_source).collect();
+    mounts.sort_by(|left, right| left.destination.cmp(&right.destination));
+    mounts
 }
 
 /// Lists hide where anonymous volumes are, as Docker's do.
