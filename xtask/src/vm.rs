@@ -215,7 +215,7 @@ ip link set lo up
 cp -a /keep/* /var/tmp/wharf-cache/
 uname -r
 echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
-export WHARF_BIN_DIR=/wharf RUST_BACKTRACE=1
+export WHARF_BIN_DIR=/wharf WHARF_EMULATED=1 RUST_BACKTRACE=1
 /wharf/e2e --test-threads=2 @FILTERS@
 echo "wharf-vm-exit-code: $?"
 sync

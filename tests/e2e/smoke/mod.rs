@@ -108,3 +108,20 @@ fn exec_joins_every_namespace() {
     assert_eq!(stats.ok(), "box 1");
     engine.wharf(&["rm", "-f", "box"]).ok();
 }
+
+/// Only where the machine is the test's own, as this uses the default places.
+#[test]
+fn the_engine_starts_on_demand() {
+    if std::env::var_os("WHARF_EMULATED").is_none() {
+        eprintln!("skipped: this machine may have an engine of its own; the emulated one runs this");
+        return;
+    }
+    let wharf = |arguments: &[&str]| {
+        let program = testkit::engine::binary_dir().join("wharf");
+        testkit::engine::run(std::process::Command::new(program).args(arguments), None)
+    };
+    let tar = testkit::image::busybox_tar();
+    wharf(&["import", "-c", "CMD [\"sh\"]", &tar.to_string_lossy(), "busybox"]).ok();
+    assert_eq!(wharf(&["run", "--rm", "busybox", "echo", "on demand"]).ok(), "on demand");
+    assert!(std::path::Path::new("/run/wharf.sock").exists());
+}
