@@ -1,7 +1,8 @@
 //! Reads JSON as leniently as Go does: `null` is the zero value of anything, field names match in any case.
 //!
 //! A deserializer that wraps serde_json's: it learns each struct's field names from the derive, so no document needs
-//! attributes for this. Duplicate fields are an error (row 17 of the security list), unlike in Go.
+//! attributes for this. Duplicate fields are an error (row 17 of the security list), unlike in Go. Errors inside a
+//! field begin with its name: `HostConfig: Memory: invalid type: ...`.
 
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess,
@@ -177,7 +178,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrapped<V> {
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
         match self.kind {
-            Kind::Struct(fields) => self.visitor.visit_map(Fields { access, fields }),
+            Kind::Struct(fields) => self.visitor.visit_map(Fields { access, fields, current: None }),
             _ => self.visitor.visit_map(Lenient(access)),
         }
     }
@@ -220,26 +221,33 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Lenient<A> {
 struct Fields<A> {
     access: A,
     fields: &'static [&'static str],
+    /// The field whose value comes next, when the struct knows it.
+    current: Option<&'static str>,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        self.access.next_key_seed(FieldName { seed, fields: self.fields })
+        self.current = None;
+        self.access.next_key_seed(FieldName { seed, fields: self.fields, found: &mut self.current })
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.access.next_value_seed(Lenient(seed))
+        self.access.next_value_seed(Lenient(seed)).map_err(|error| match self.current {
+            Some(name) => Error::custom(format_args!("{name}: {error}")),
+            None => error,
+        })
     }
 }
 
-struct FieldName<K> {
+struct FieldName<'f, K> {
     seed: K,
     fields: &'static [&'static str],
+    found: &'f mut Option<&'static str>,
 }
 
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for FieldName<K> {
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for FieldName<'_, K> {
     type Value = K::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<K::Value, D::Error> {
@@ -247,7 +255,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for FieldName<K> {
     }
 }
 
-impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for FieldName<K> {
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for FieldName<'_, K> {
     type Value = K::Value;
 
     fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -255,13 +263,10 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for FieldName<K> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<K::Value, E> {
-        let known = match self.fields.contains(&name) {
-            true => name,
-            false => {
-                self.fields.iter().find(|field| field.eq_ignore_ascii_case(name)).copied().unwrap_or(name)
-            }
-        };
-        self.seed.deserialize(known.into_deserializer())
+        let exact = self.fields.iter().find(|field| **field == name);
+        *self.found =
+            exact.or_else(|| self.fields.iter().find(|field| field.eq_ignore_ascii_case(name))).copied();
+        self.seed.deserialize(self.found.unwrap_or(name).into_deserializer())
     }
 }
 
@@ -426,6 +431,13 @@ mod tests {
             ["", "{", "{}x", r#"{"Text":1}"#, r#"{"Text":"a","text":"b"}"#, r#"{"List":"a"}"#, "[]", "1"]
         {
             assert!(decode::<Outer>(text.as_bytes()).is_err(), "{text}");
+        }
+        for (text, wanted) in [
+            (r#"{"text":1}"#, "Text: invalid type: integer `1`, expected a string"),
+            (r#"{"Maybe":[{"Count":"x"}]}"#, "Maybe: Count: invalid type: string \"x\", expected u16"),
+        ] {
+            let error = decode::<Outer>(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(wanted), "{text}: {error}");
         }
         assert!(decode::<Outer>(b"null").is_ok());
     }

@@ -341,8 +341,9 @@ fn addresses(line: &str) -> String {
         |c| c.is_ascii_digit() || c == '.',
         |run, _| {
             let parts: Vec<&str> = run.trim_end_matches('.').split('.').collect();
-            let bridge = parts.len() == 4 && (run.starts_with("172.") || run.starts_with("10.213."));
-            bridge.then(|| format!("<net>.{}", parts[3]))
+            let bridge = matches!(parts[..], ["172", ..])
+                || matches!(parts[..], ["10", range, ..] if range.parse().is_ok_and(|range: u8| range >= crate::slot::FIRST_RANGE));
+            (parts.len() == 4 && bridge).then(|| format!("<net>.{}", parts[3]))
         },
     );
     replace_runs(

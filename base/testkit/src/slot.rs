@@ -13,6 +13,9 @@ pub struct Slot {
 const DIRECTORY: &str = "/run/wharf-test-slots";
 const COUNT: u8 = 200;
 
+/// The second number of slot 0's addresses.
+pub(crate) const FIRST_RANGE: u8 = 40;
+
 impl Slot {
     /// Takes the first free number.
     pub fn take() -> Self {
@@ -38,9 +41,9 @@ impl Slot {
         format!("wtest{}", self.number)
     }
 
-    /// Address and prefix of that bridge, a range of its own.
+    /// Address and prefix of that bridge, a range of its own as large as Docker's.
     pub fn bridge_address(&self) -> String {
-        format!("10.213.{}.1/24", self.number)
+        format!("10.{}.0.1/16", u16::from(FIRST_RANGE) + u16::from(self.number))
     }
 
     /// The cgroup all containers of that engine are under.

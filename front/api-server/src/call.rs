@@ -10,6 +10,7 @@ use transport::server::{Exchange, Hijacked, ResponseHead, StreamWriter};
 
 use crate::failure::Failure;
 use crate::query::Query;
+use crate::type_error;
 
 /// A handler; it answers by itself and returns what went wrong before an answer began.
 pub(crate) type Action = fn(&mut Call<'_, '_>) -> Result<(), Failure>;
@@ -134,19 +135,7 @@ pub(crate) fn encode(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
 
 /// Reads a JSON body, with Docker's words where it can't be read.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    api::decode(body).map_err(|error| {
-        let text = error.to_string();
-        if body.trim_ascii().is_empty() {
-            return Failure::new(400, "invalid JSON: got EOF while reading request body");
-        }
-        if error.is_eof() {
-            return Failure::new(400, "invalid JSON: unexpected EOF");
-        }
-        if text.starts_with("trailing characters") {
-            return Failure::new(400, "unexpected content after JSON");
-        }
-        Failure::new(400, format!("invalid JSON: {text}"))
-    })
+    api::decode(body).map_err(|error| Failure::new(400, type_error::wording::<T>(body, &error)))
 }
 
 /// Writes one document of a stream, with its line end.

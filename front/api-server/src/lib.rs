@@ -17,6 +17,7 @@ mod query;
 mod router;
 mod routes;
 mod shape;
+mod type_error;
 
 use api::ApiVersion;
 use engine::Engine;
