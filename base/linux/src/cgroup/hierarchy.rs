@@ -174,11 +174,16 @@ fn read_controllers(point: &Path) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The cgroup mounts among the lines of a mountinfo file. A hierarchy mounted twice counts once.
+/// The cgroup mounts among the lines of a mountinfo file. A hierarchy mounted twice counts once; one that another
+/// mount above it hides does not count.
 fn parse(mountinfo: &str) -> Vec<Mount> {
+    let places: Vec<Place<'_>> = mountinfo.lines().filter_map(place).collect();
     let mut mounts: Vec<Mount> = Vec::new();
     for line in mountinfo.lines() {
         let Some(mount) = parse_line(line) else { continue };
+        if place(line).is_some_and(|place| is_hidden(&place, &places)) {
+            continue;
+        }
         let known = mounts.iter().any(|other| {
             if mount.unified {
                 other.unified
@@ -191,6 +196,39 @@ fn parse(mountinfo: &str) -> Vec<Mount> {
         }
     }
     mounts
+}
+
+/// Where a mount is among the others.
+struct Place<'a> {
+    id: &'a str,
+    parent: &'a str,
+    point: &'a Path,
+}
+
+fn place(line: &str) -> Option<Place<'_>> {
+    let mut fields = line.split(' ');
+    let (id, parent) = (fields.next()?, fields.next()?);
+    Some(Place { id, parent, point: Path::new(fields.nth(2)?) })
+}
+
+/// A mount can be reached when every visible mount on the way to its point is one it is mounted upon.
+fn is_hidden(mount: &Place<'_>, all: &[Place<'_>]) -> bool {
+    let above = |other: &&Place<'_>| other.point != mount.point && mount.point.starts_with(other.point);
+    all.iter().filter(above).any(|other| !is_upon(mount, other, all) && !is_hidden(other, all))
+}
+
+fn is_upon(mount: &Place<'_>, base: &Place<'_>, all: &[Place<'_>]) -> bool {
+    let mut parent = mount.parent;
+    for _ in all {
+        if parent == base.id {
+            return true;
+        }
+        match all.iter().find(|place| place.id == parent) {
+            Some(place) if place.parent != parent => parent = place.parent,
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn parse_line(line: &str) -> Option<Mount> {
@@ -252,6 +290,21 @@ mod tests {
         let all = Hierarchies::from_mounts(mounts).unwrap();
         assert_eq!(all.layout(), Layout::Hybrid);
         assert_eq!(all.controllers(), ["cpu", "cpuacct"]);
+    }
+
+    #[test]
+    fn hidden_mounts_do_not_count() {
+        let covered = "\
+20 1 0:20 / / rw - ext4 root rw
+31 20 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu
+33 31 0:30 / /sys/fs/cgroup rw - cgroup2 none rw";
+        let mounts = parse(covered);
+        assert_eq!(mounts.len(), 1, "{mounts:?}");
+        assert!(mounts[0].unified);
+        // What lies on a cover that itself covers something at the same path is seen.
+        let rebuilt = format!("{covered}\n34 33 0:31 / /sys/fs/cgroup/cpu/deep rw - cgroup cgroup rw,pids");
+        assert_eq!(parse(&rebuilt).len(), 2);
     }
 
     #[test]
