@@ -1,9 +1,8 @@
 //! Overlay file systems as detached mounts: nothing appears in any mount namespace until somebody attaches them.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -27,21 +26,31 @@ pub struct Overlay {
 impl Overlay {
     /// Makes the file system and a detached mount of it.
     pub fn mount(&self) -> io::Result<OwnedFd> {
-        if let (None, [lower]) = (&self.upper, &self.lowers[..]) {
-            return Ok(plain(lower, self.attributes)?);
-        }
-        let configuration = Configuration::new(c"overlay")?;
-        self.configure(&configuration)
-            .and_then(|()| configuration.mount(self.attributes))
-            .map_err(|error| explain(error, &configuration))
+        self.mount_mapped(None)
     }
 
-    fn configure(&self, configuration: &Configuration) -> SysResult<()> {
+    /// The same with the ids of all layers seen through a user namespace's map: what the disk has as 0 is the
+    /// namespace's root. Needs layers by descriptor (Linux 6.15).
+    pub fn mount_mapped(&self, id_map: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+        if let (None, [lower]) = (&self.upper, &self.lowers[..]) {
+            return Ok(plain(lower, self.attributes, id_map)?);
+        }
+        let layers = Layers::open(self, id_map)?;
+        let configuration = Configuration::new(c"overlay")?;
+        match self.configure(&configuration, &layers) {
+            Err(Errno::OPNOTSUPP) if id_map.is_none() => Ok(self.mount_from_a_thread()?),
+            result => result
+                .and_then(|()| configuration.mount(self.attributes))
+                .map_err(|error| explain(error, &configuration)),
+        }
+    }
+
+    fn configure(&self, configuration: &Configuration, layers: &Layers) -> SysResult<()> {
         configuration.string(c"source", c"overlay")?;
-        for lower in &self.lowers {
+        for lower in &layers.lowers {
             set_layer(configuration, c"lowerdir+", lower)?;
         }
-        if let Some((upper, work)) = &self.upper {
+        if let Some((upper, work)) = &layers.upper {
             set_layer(configuration, c"upperdir", upper)?;
             set_layer(configuration, c"workdir", work)?;
             if self.volatile {
@@ -50,26 +59,111 @@ impl Overlay {
         }
         Ok(())
     }
+
+    /// Kernels before 6.5 know the old interface only, whose mounts are attached: to a mount namespace that ends with
+    /// the thread that made it, so that nobody else sees them.
+    fn mount_from_a_thread(&self) -> SysResult<OwnedFd> {
+        std::thread::scope(|scope| scope.spawn(|| self.mount_apart()).join().unwrap_or(Err(Errno::IO)))
+    }
+
+    fn mount_apart(&self) -> SysResult<OwnedFd> {
+        use crate::mount::{Change, Propagation, clone_tree};
+        crate::namespace::unshare(crate::namespace::Namespaces::MOUNT)?;
+        let private =
+            Change { propagation: Some(Propagation::Private), recursive: true, ..Change::default() };
+        private.apply_at(CWD, c"/")?;
+        // Opened here: layers and place have to be of this namespace.
+        let layers = Layers::open(self, None)?;
+        let text = layers.options(self.volatile)?;
+        let place = self.lowers.first().ok_or(Errno::INVAL)?;
+        let none = rustix::mount::MountFlags::empty();
+        rustix::mount::mount(c"overlay", place, c"overlay", none, Some(text.as_c_str()))?;
+        let tree = clone_tree(CWD, place, false)?;
+        let change = Change { set: self.attributes, ..Change::default() };
+        if !change.is_empty() {
+            change.apply(tree.as_fd())?;
+        }
+        Ok(tree)
+    }
 }
 
-/// Descriptors (Linux 6.13) take paths of any length; older kernels take strings of at most 255 bytes.
-fn set_layer(configuration: &Configuration, key: &std::ffi::CStr, path: &Path) -> SysResult<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-    match configuration.descriptor(key, directory.as_fd()) {
-        Err(Errno::INVAL) => {
-            let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-            configuration.string(key, &path)
+/// The directories of an overlay, open.
+struct Layers {
+    lowers: Vec<OwnedFd>,
+    upper: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Layers {
+    fn open(overlay: &Overlay, id_map: Option<BorrowedFd<'_>>) -> SysResult<Self> {
+        let lowers: SysResult<Vec<OwnedFd>> = overlay.lowers.iter().map(|path| layer(path, id_map)).collect();
+        let upper = overlay.upper.as_ref().map(|(upper, work)| match id_map {
+            None => Ok((directory(CWD, upper)?, directory(CWD, work)?)),
+            // Both have to be on the same mount.
+            Some(_) => {
+                let parent =
+                    upper.parent().filter(|parent| work.parent() == Some(parent)).ok_or(Errno::XDEV)?;
+                let parent = layer(parent, id_map)?;
+                let below =
+                    |path: &Path| directory(parent.as_fd(), Path::new(path.file_name().ok_or(Errno::INVAL)?));
+                Ok((below(upper)?, below(work)?))
+            }
+        });
+        Ok(Self { lowers: lowers?, upper: upper.transpose()? })
+    }
+
+    /// The options of mount(2), with paths that are short however deep the layers lie.
+    fn options(&self, volatile: bool) -> SysResult<CString> {
+        let mut text = b"lowerdir=".to_vec();
+        for (index, lower) in self.lowers.iter().enumerate() {
+            if index > 0 {
+                text.push(b':');
+            }
+            text.extend(path_of(lower)?.to_bytes());
         }
+        if let Some((upper, work)) = &self.upper {
+            text.extend(b",upperdir=");
+            text.extend(path_of(upper)?.to_bytes());
+            text.extend(b",workdir=");
+            text.extend(path_of(work)?.to_bytes());
+            if volatile {
+                text.extend(b",volatile");
+            }
+        }
+        CString::new(text).map_err(|_| Errno::INVAL)
+    }
+}
+
+fn directory(from: BorrowedFd<'_>, path: &Path) -> SysResult<OwnedFd> {
+    rustix::fs::openat(from, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn layer(path: &Path, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
+    let Some(id_map) = id_map else { return directory(CWD, path) };
+    let tree = crate::mount::clone_tree(CWD, path, false)?;
+    crate::mount::Change { id_map: Some(id_map), ..Default::default() }.apply(tree.as_fd())?;
+    Ok(tree)
+}
+
+/// A path of a descriptor for this process.
+fn path_of(fd: &OwnedFd) -> SysResult<CString> {
+    use std::os::fd::AsRawFd as _;
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_| Errno::INVAL)
+}
+
+/// Descriptors (Linux 6.13) are taken as they are; older kernels take paths of at most 255 bytes.
+fn set_layer(configuration: &Configuration, key: &CStr, directory: &OwnedFd) -> SysResult<()> {
+    match configuration.descriptor(key, directory.as_fd()) {
+        Err(Errno::INVAL) => configuration.string(key, &path_of(directory)?),
         result => result,
     }
 }
 
-fn plain(lower: &Path, attributes: u64) -> SysResult<OwnedFd> {
+fn plain(lower: &Path, attributes: u64, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
     let tree = crate::mount::clone_tree(CWD, lower, false)?;
     let change = crate::mount::Change {
         set: attributes | crate::mount::attribute::READ_ONLY,
         propagation: Some(crate::mount::Propagation::Private),
+        id_map,
         ..Default::default()
     };
     change.apply(tree.as_fd())?;
@@ -92,7 +186,7 @@ mod tests {
     fn layers_show_through_a_detached_mount() {
         let base =
             std::env::temp_dir().join(format!("wharf-overlay-{}-{}", std::process::id(), "x".repeat(200)));
-        for directory in ["lower", "upper", "work"] {
+        for directory in ["lower", "upper", "work", "upper2", "work2"] {
             std::fs::create_dir_all(base.join(directory)).unwrap();
         }
         std::fs::write(base.join("lower/a"), "below").unwrap();
@@ -107,6 +201,11 @@ mod tests {
         assert!(root.open_regular("a").is_ok());
         assert!(base.join("upper/made/below").is_dir());
         drop(root);
+        let again = Some((base.join("upper2"), base.join("work2")));
+        let overlay = Overlay { upper: again, ..overlay };
+        let old_way = overlay.mount_from_a_thread().unwrap();
+        assert!(RootDir::from_fd(old_way).resolve("a").is_ok());
+        assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&*base.to_string_lossy()));
         let view = Overlay { lowers: vec![base.join("upper"), base.join("lower")], ..Overlay::default() };
         let root = RootDir::from_fd(view.mount().unwrap());
         assert!(root.resolve("made").is_ok() && root.resolve("a").is_ok());

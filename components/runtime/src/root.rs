@@ -9,12 +9,14 @@ use oci::runtime::Spec;
 use rustix::fs::CWD;
 
 use crate::error::{Error, Result};
+use crate::id_map::IdMaps;
 use crate::request::RootTree;
 use crate::step::Step;
 
 /// Makes the root mount. Beside it the path it has on the host, where there is one.
 pub(crate) fn open(tree: RootTree, spec: &Spec, bundle: &Path) -> Result<(OwnedFd, Option<PathBuf>)> {
     let named = spec.root.as_ref().map(|root| bundle.join(&root.path)).filter(|path| path.is_dir());
+    let mapped = |layers: &Overlay| overlay(layers, spec).map(|fd| (fd, named.clone()));
     match tree {
         RootTree::Spec => {
             let root = spec.root.as_ref().ok_or_else(|| Error::spec("root filesystem must be specified"))?;
@@ -23,12 +25,9 @@ pub(crate) fn open(tree: RootTree, spec: &Spec, bundle: &Path) -> Result<(OwnedF
         }
         RootTree::Directory(path) => directory(&path).map(|fd| (fd, Some(path))),
         RootTree::Overlay { lowers, upper, work, volatile } => {
-            overlay(&Overlay { lowers, upper: Some((upper, work)), volatile, attributes: 0 })
-                .map(|fd| (fd, named))
+            mapped(&Overlay { lowers, upper: Some((upper, work)), volatile, attributes: 0 })
         }
-        RootTree::OverlayView { lowers } => {
-            overlay(&Overlay { lowers, ..Overlay::default() }).map(|fd| (fd, named))
-        }
+        RootTree::OverlayView { lowers } => mapped(&Overlay { lowers, ..Overlay::default() }),
         RootTree::Mount(fd) => Ok((fd, named)),
     }
 }
@@ -41,8 +40,13 @@ fn directory(path: &Path) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-fn overlay(overlay: &Overlay) -> Result<OwnedFd> {
-    overlay.mount().map_err(|error| Error::System {
+/// Layers belong to nobody's namespace: their ids are mapped into that of the container, if it has one of its own.
+fn overlay(overlay: &Overlay, spec: &Spec) -> Result<OwnedFd> {
+    let mut maps = IdMaps::default();
+    let linux = spec.linux.as_ref().filter(|linux| !linux.uid_mappings.is_empty());
+    let namespace =
+        linux.map(|linux| maps.namespace(&linux.uid_mappings, &linux.gid_mappings)).transpose()?;
+    overlay.mount_mapped(namespace.map(AsFd::as_fd)).map_err(|error| Error::System {
         step: Step::Root,
         subject: error.to_string(),
         errno: linux::Errno::from_io_error(&error).unwrap_or(linux::Errno::INVAL),
