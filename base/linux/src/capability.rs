@@ -66,11 +66,10 @@ impl Set {
 
     /// All that the calling process's bounding set holds.
     pub fn bounding() -> Self {
-        let held = |number: &usize| {
-            // SAFETY: asks about one capability by number.
-            unsafe { libc::prctl(libc::PR_CAPBSET_READ, *number as libc::c_ulong, 0, 0, 0) == 1 }
-        };
-        Self((0..64).filter(held).fold(0, |bits, number| bits | 1 << number))
+        // SAFETY: asks about one capability by number; beyond the last one the kernel says EINVAL.
+        let held = |number: u64| unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) };
+        let known = (0..64).map(|number| (number, held(number))).take_while(|(_, held)| *held >= 0);
+        Self(known.filter(|(_, held)| *held == 1).fold(0, |bits, (number, _)| bits | 1 << number))
     }
 
     /// The kernel's bits.

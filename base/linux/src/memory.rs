@@ -17,12 +17,15 @@ pub fn limit_arenas(count: i32) {
     unsafe { libc::mallopt(libc::M_ARENA_MAX, count) };
 }
 
-/// Gives free memory of the allocator back to the kernel, and the part of the calling thread's stack that earlier
-/// calls touched and nobody uses any more.
+/// Gives free memory of the allocator back to the kernel, and on the first thread the part of the stack that
+/// earlier calls touched and nobody uses any more.
 pub fn trim() {
     // SAFETY: only memory that is free is given back.
     unsafe { libc::malloc_trim(0) };
-    trim_stack();
+    // Below another thread's stack may lie anything; the first thread's has only a gap there.
+    if rustix::thread::gettid() == rustix::process::getpid() {
+        trim_stack();
+    }
 }
 
 /// Bytes below the present frame that are left alone: the red zone and what this function itself uses.
@@ -42,7 +45,7 @@ fn trim_stack() {
         if result == 0 {
             return;
         }
-        start += (end - start) / 2 & !4095;
+        start += ((end - start) / 2) & !4095;
         if end - start <= 4096 {
             return;
         }

@@ -215,5 +215,5 @@ pub fn detach(path: &CStr) -> SysResult<()> {
 
 /// The magic number of the file system a descriptor is on.
 pub fn file_system_kind(fd: impl AsFd) -> SysResult<i64> {
-    Ok(i64::from(rustix::fs::fstatfs(fd)?.f_type))
+    Ok(rustix::fs::fstatfs(fd)?.f_type)
 }

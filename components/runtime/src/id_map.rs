@@ -38,7 +38,7 @@ fn make(uids: &str, gids: &str) -> Result<OwnedFd> {
     let clone = Clone { namespaces: Namespaces::USER, ..Clone::default() };
     let child = clone
         .run(|| {
-            let _ = rustix::event::pause();
+            rustix::event::pause();
             0
         })
         .map_err(Error::system(Step::IdMap, ""))?;

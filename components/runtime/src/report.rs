@@ -218,4 +218,23 @@ mod tests {
         linux::descriptor::send(&theirs, &[READY; 60_000], &[]).unwrap();
         assert!(matches!(receive(&ours), Ok(Message::Ready)));
     }
+
+    #[test]
+    fn random_packets_never_panic() {
+        let (ours, theirs) = channel().unwrap();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..20_000 {
+            let length = usize::try_from(random() % 300).unwrap() + 1;
+            let mut packet: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[3]).collect();
+            packet[0] = random().to_le_bytes()[2] % 9;
+            linux::descriptor::send(&theirs, &packet, &[]).unwrap();
+            let _ = receive(&ours);
+        }
+    }
 }

@@ -82,6 +82,9 @@ impl Plan {
             spec.process.as_ref().ok_or_else(|| Error::spec("process property must not be empty"))?;
         let mut namespaces = NamespacePlan::new(linux, material.namespaces)?;
         check_names(spec, &namespaces)?;
+        if !linux.net_devices.is_empty() {
+            return Err(Error::spec("moving network devices (linux.netDevices) is not supported"));
+        }
         let new_cgroup_namespace = namespaces.new.contains(Namespaces::CGROUP);
         namespaces.new = namespaces.new.without(Namespaces::CGROUP);
         let context = mount::MountContext {
@@ -136,7 +139,8 @@ fn place_of(place: Option<PathBuf>) -> Result<CString> {
 
 fn check_names(spec: &Spec, namespaces: &NamespacePlan) -> Result<()> {
     let own = namespaces.new.contains(Namespaces::UTS) || namespaces.joins(Namespaces::UTS);
-    if !own && !(spec.hostname.is_empty() && spec.domainname.is_empty()) {
+    let named = !spec.hostname.is_empty() || !spec.domainname.is_empty();
+    if named && !own {
         return Err(Error::spec("unable to set hostname without a private UTS namespace"));
     }
     if spec.hostname.len() > 64 || spec.domainname.len() > 64 {

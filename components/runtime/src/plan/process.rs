@@ -161,19 +161,18 @@ fn groups(primary: u32, additional: &[u32]) -> Vec<u32> {
 
 fn capabilities(capabilities: Option<&Capabilities>) -> Result<Sets> {
     let Some(capabilities) = capabilities else { return Ok(Sets::default()) };
-    let bounding = set(&capabilities.bounding);
+    let held = Set::bounding();
     Ok(Sets {
-        bounding,
-        effective: set(&capabilities.effective),
-        permitted: set(&capabilities.permitted),
-        inheritable: set(&capabilities.inheritable),
-        ambient: set(&capabilities.ambient),
+        bounding: set(&capabilities.bounding, held),
+        effective: set(&capabilities.effective, held),
+        permitted: set(&capabilities.permitted, held),
+        inheritable: set(&capabilities.inheritable, held),
+        ambient: set(&capabilities.ambient, held),
     })
 }
 
 /// Unknown names are left out, as runc does: a newer document must run on an older kernel.
-fn set(names: &[String]) -> Set {
-    let held = Set::bounding();
+fn set(names: &[String], held: Set) -> Set {
     names.iter().filter_map(|name| Set::of(name)).fold(Set::EMPTY, Set::or).and(held)
 }
 
@@ -231,7 +230,8 @@ mod tests {
     #[test]
     fn documents_are_checked() {
         assert!(ProcessPlan::new(&process(), extra()).is_ok());
-        let cases: [(&str, fn(&mut Process)); 4] = [
+        type Change = fn(&mut Process);
+        let cases: [(&str, Change); 4] = [
             ("no command", |process| process.args.clear()),
             ("relative directory", |process| process.cwd = "x".into()),
             ("zero byte", |process| process.env.push("A=\0".into())),
