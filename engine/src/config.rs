@@ -64,6 +64,8 @@ pub struct Config {
     pub shutdown_timeout: i32,
     /// Registry settings and proxies, shown by `info`.
     pub registry: RegistryConfig,
+    /// Ids of containers with a user namespace; none when containers have the machine's ids.
+    pub id_ranges: Option<IdRanges>,
     /// Fault injection of tests: called with the name of each step.
     pub fail_at: Option<FailHook>,
 }
@@ -115,6 +117,24 @@ pub struct NetworkConfig {
     pub host_gateway_ips: Vec<IpAddr>,
     /// The host's resolver file.
     pub resolv_conf: PathBuf,
+}
+
+/// Ids of the machine that stand for those of containers, from 0 on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdRanges {
+    /// Users.
+    pub uids: Vec<IdRange>,
+    /// Groups.
+    pub gids: Vec<IdRange>,
+}
+
+/// Ids that follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub size: u32,
 }
 
 /// One pool of subnets.
@@ -260,6 +280,7 @@ impl Config {
             live_restore: true,
             shutdown_timeout: 15,
             registry: RegistryConfig::default(),
+            id_ranges: None,
             fail_at: None,
         }
     }

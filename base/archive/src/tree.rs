@@ -58,7 +58,7 @@ pub fn write_tree(root: BorrowedFd<'_>, options: &TreeOptions, out: &mut dyn Wri
     } else {
         walk.note_device(&root)?;
     }
-    let prefix = if name == "." { PathBuf::new() } else { PathBuf::from(name) };
+    let prefix = PathBuf::from(name);
     walk.children(&root, &prefix, 0)?;
     walk.writer.finish()?;
     Ok(())

@@ -145,7 +145,7 @@ pub(crate) fn put(
         ..ExtractOptions::copy()
     };
     copy::put(&root, directory, body, &options)
-        .map_err(|error| Error::caused("unpacking the archive", error))?;
+        .map_err(|error| Error::internal(model::error::chain(&error)))?;
     events::container(inner, &record, "extract-to-dir", &[]);
     Ok(())
 }

@@ -43,7 +43,8 @@ pub(crate) fn attach(
     if let Some(refusal) = record.lifecycle.refuse_attach(reference) {
         return Err(Error::from_kinded(refusal));
     }
-    let keys = detach_keys(parameters.detach_keys.as_deref())?;
+    let keys = detach_keys(parameters.detach_keys.as_deref())
+        .map_err(|error| error.with_kind(model::ErrorKind::Invalid))?;
     let tty = record.config.tty;
     let framed = !tty && !parameters.never_framed;
     let announced = inner.live(container.id()).announce();

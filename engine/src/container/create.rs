@@ -320,20 +320,23 @@ impl<'e> Making<'e> {
             replace(&mut points, point);
         }
         for destination in request.config.volumes.iter().flatten().map(|(destination, _)| destination) {
-            let destination = super::mount_request::clean_path(destination);
+            let destination = super::mount_request::clean_path(&format!("/{destination}"));
             let taken = points.iter().any(|point| point.destination == destination)
                 || checked
                     .settings
                     .tmpfs
                     .keys()
                     .any(|path| super::mount_request::clean_path(path) == destination);
-            if taken || destination == "/" || !destination.starts_with('/') {
+            if taken || destination == "/" {
                 continue;
             }
             let wish = MountRequest {
                 kind: MountKind::Volume,
                 destination,
-                driver: "local".to_owned(),
+                driver: match request.host_config.volume_driver.as_str() {
+                    "" => "local".to_owned(),
+                    wanted => wanted.to_owned(),
+                },
                 copy: true,
                 anonymous: true,
                 ..MountRequest::default()

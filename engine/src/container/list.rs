@@ -9,6 +9,7 @@ use model::{Filters, Timestamp};
 
 use super::inspect;
 use super::parameters::ListParameters;
+use super::pattern::Pattern;
 use super::port_spec;
 use crate::engine::Inner;
 use crate::{Error, Result};
@@ -57,7 +58,7 @@ struct Choice<'a> {
     filters: &'a Filters,
     everything: bool,
     exited: Vec<i32>,
-    names: Vec<NamePattern>,
+    names: Vec<Pattern>,
     ancestors: Option<Vec<String>>,
     before: Option<Timestamp>,
     since: Option<Timestamp>,
@@ -105,7 +106,7 @@ impl<'a> Choice<'a> {
                 || filters.contains("before")
                 || filters.contains("since"),
             exited,
-            names: filters.get("name").map(NamePattern::new).collect(),
+            names: filters.get("name").map(Pattern::new).collect(),
             ancestors: filters.contains("ancestor").then(|| ancestors(inner, filters)),
             before: moment("before")?,
             since: moment("since")?,
@@ -137,7 +138,7 @@ impl<'a> Choice<'a> {
                 health == shown.name()
             })
             && self.filters.any("id", |id| record.id.as_str().starts_with(id))
-            && (self.names.is_empty() || self.names.iter().any(|name| name.matches(&record.name)))
+            && (self.names.is_empty() || self.names.iter().any(|name| name.matches_name(&record.name)))
             && self.filters.match_labels(&record.config.labels)
             && self.takes_mounts(record)
             && self.takes_network(record)
@@ -172,11 +173,20 @@ impl<'a> Choice<'a> {
             port_spec::parse_key(key)
                 .is_ok_and(|(port, held)| (*first..=*last).contains(&port) && held == *protocol)
         };
+        let on_host =
+            |wanted: &(u16, u16, String), key: &str, bindings: &Option<Vec<::container::PortBinding>>| {
+                let (first, last, protocol) = wanted;
+                let same_protocol = port_spec::parse_key(key).is_ok_and(|(_, held)| held == *protocol);
+                let within = |binding: &::container::PortBinding| {
+                    binding.host_port.parse::<u16>().is_ok_and(|port| (*first..=*last).contains(&port))
+                };
+                same_protocol && bindings.iter().flatten().any(within)
+            };
         let published = self.published.is_empty()
             || self
                 .published
                 .iter()
-                .any(|wanted| ports.iter().any(|(key, bindings)| bindings.is_some() && within(wanted, key)));
+                .any(|wanted| ports.iter().any(|(key, bindings)| on_host(wanted, key, bindings)));
         let exposed = self.exposed.is_empty()
             || self.exposed.iter().any(|wanted| ports.keys().any(|key| within(wanted, key)));
         published && exposed
@@ -221,67 +231,6 @@ fn wanted_networks(inner: &Inner, filters: &Filters) -> Vec<(String, String)> {
             Err(_) => (name.to_owned(), String::new()),
         })
         .collect()
-}
-
-/// The part of regular expressions that name filters are written with: `^`, `$`, `.`, `*`, classes by literal text.
-struct NamePattern {
-    anchored_start: bool,
-    anchored_end: bool,
-    body: String,
-}
-
-impl NamePattern {
-    fn new(text: &str) -> Self {
-        let anchored_start = text.starts_with('^');
-        let body = text.strip_prefix('^').unwrap_or(text);
-        let anchored_end = body.ends_with('$');
-        let body = body.strip_suffix('$').unwrap_or(body);
-        Self { anchored_start, anchored_end, body: body.to_owned() }
-    }
-
-    /// Names are tried with and without their slash, as Docker does.
-    fn matches(&self, name: &str) -> bool {
-        let slashed = format!("/{name}");
-        [name, slashed.as_str()].into_iter().any(|name| self.matches_text(name))
-    }
-
-    fn matches_text(&self, name: &str) -> bool {
-        let starts: Vec<usize> = if self.anchored_start {
-            vec![0]
-        } else {
-            (0..=name.len()).filter(|at| name.is_char_boundary(*at)).collect()
-        };
-        let alternatives: Vec<&str> = self.body.split('|').collect();
-        starts.iter().any(|start| {
-            alternatives.iter().any(|pattern| {
-                let chars: Vec<char> = pattern.chars().collect();
-                let text: Vec<char> = name[*start..].chars().collect();
-                match_here(&chars, &text, self.anchored_end)
-            })
-        })
-    }
-}
-
-fn match_here(pattern: &[char], text: &[char], to_end: bool) -> bool {
-    let Some((first, rest)) = pattern.split_first() else { return !to_end || text.is_empty() };
-    let (atom, rest) = match (first, rest.split_first()) {
-        ('\\', Some((escaped, rest))) => (Some(*escaped), rest),
-        ('.', _) => (None, rest),
-        (letter, _) => (Some(*letter), rest),
-    };
-    let fits = |text: &[char]| text.first().is_some_and(|letter| atom.is_none_or(|atom| atom == *letter));
-    match rest.split_first() {
-        Some(('*', after)) => (0..=text.len())
-            .take_while(|count| *count == 0 || fits(&text[count - 1..]))
-            .any(|count| match_here(after, &text[count..], to_end)),
-        Some(('+', after)) => (1..=text.len())
-            .take_while(|count| fits(&text[count - 1..]))
-            .any(|count| match_here(after, &text[count..], to_end)),
-        Some(('?', after)) => {
-            (fits(text) && match_here(after, &text[1..], to_end)) || match_here(after, text, to_end)
-        }
-        _ => fits(text) && match_here(rest, &text[1..], to_end),
-    }
 }
 
 /// `until` of the prune filters: a time, or a duration before now.
@@ -421,22 +370,6 @@ fn networks(record: &ContainerRecord) -> BTreeMap<String, api::network::Endpoint
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_match_like_docker_s_regular_expressions() {
-        for (pattern, name, matched) in [
-            ("web", "myweb1", true),
-            ("^web", "myweb", false),
-            ("^/web$", "web", true),
-            ("^web$", "web", true),
-            ("w.b", "wxb", true),
-            ("w.*b$", "whatever-b", true),
-            ("a|web", "web", true),
-            ("x+", "web", false),
-        ] {
-            assert_eq!(NamePattern::new(pattern).matches(name), matched, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn moments_are_times_or_durations() {

@@ -90,8 +90,12 @@ pub fn plan(driver: &str, options: &BTreeMap<String, String>) -> Result<LogPlan>
     let (default_size, default_files, default_compress) =
         if driver == "local" { (Some(20 << 20), 5, true) } else { (None, 1, false) };
     let max_size = match options.get("max-size").map(String::as_str) {
-        None | Some("") | Some("-1") => default_size,
-        Some(text) => Some(parse_size(text).ok_or_else(|| failed(format!("invalid size: '{text}'")))?),
+        None => default_size,
+        Some(text) => match parse_size(text) {
+            None => return Err(failed(format!("invalid size: '{text}'"))),
+            Some(0) => return Err(failed("max-size must be a positive number".to_owned())),
+            size => size,
+        },
     };
     let max_files = match options.get("max-file") {
         None => default_files,
@@ -110,6 +114,10 @@ pub fn plan(driver: &str, options: &BTreeMap<String, String>) -> Result<LogPlan>
         Some(text) => super::security::parse_bool(text)
             .ok_or_else(|| failed(format!("strconv.ParseBool: parsing \"{text}\": invalid syntax")))?,
     };
+    if driver == "json-file" && compress && (max_files < 2 || max_size.is_none()) {
+        let why = "compress cannot be true when max-file is less than 2 or max-size is not set";
+        return Err(failed(why.to_owned()));
+    }
     Ok(LogPlan { write: driver != "none", max_size, max_files, compress })
 }
 

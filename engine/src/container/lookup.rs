@@ -38,6 +38,7 @@ pub(crate) fn facts(inner: &Inner, record: &ContainerRecord, settings: &Settings
         ulimits: settings.ulimits.clone(),
         thermal_paths: thermal_paths(),
         root: PathBuf::from("/"),
+        id_mappings: super::user_namespace::mappings(&config, settings),
         ..Facts::default()
     })
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub uts_host: bool,
     /// Whether the cgroup tree is the host's.
     pub cgroupns_host: bool,
+    /// Whether ids are the machine's although the engine maps them.
+    pub userns_host: bool,
     /// Everything allowed.
     pub privileged: bool,
     /// Whether the root cannot be written.

@@ -59,6 +59,7 @@ pub(crate) fn start(inner: &Arc<Inner>, container: &Arc<Container>, cause: Cause
 fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord, cause: Cause) -> Result<()> {
     let settings = settings_of(record)?;
     inner.step("start.mounts")?;
+    check_device_requests(record)?;
     make_bind_sources(record, &settings)?;
     make_shared_memory(inner, record, &settings)?;
     let links = files::links(inner, record, &settings)?;
@@ -73,7 +74,8 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     let root = || inner.storage.open_root(record.snapshot.as_str());
     let user = lookup::resolve_user(&record.config.user, &settings.group_add, &root)?;
     let input = spec::Input { record, settings: &settings, user: &user, facts: &facts };
-    let document = spec::generate(&input)?;
+    let mut document = spec::generate(&input)?;
+    super::user_namespace::set_network_parameters(&mut document, joined.namespace.as_ref())?;
     let filter = filter_of(inner, &settings, &document)?;
     inner.step("start.shim")?;
     let create = shim_create(inner, record, document, &paths)?;
@@ -101,6 +103,26 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     events::volumes(inner, record, "mount");
     events::container(inner, &container.record(), "start", &[]);
     Ok(())
+}
+
+/// No driver for `--gpus` and its kin.
+fn check_device_requests(record: &ContainerRecord) -> Result<()> {
+    let requests = record.documents.host_config.get("DeviceRequests").and_then(|value| value.as_array());
+    let Some(request) = requests.and_then(|requests| requests.first()) else { return Ok(()) };
+    let driver = request.get("Driver").and_then(|value| value.as_str()).unwrap_or("");
+    let sets = request.get("Capabilities").and_then(|value| value.as_array()).cloned().unwrap_or_default();
+    let sets: Vec<String> = sets
+        .iter()
+        .map(|set| {
+            let words: Vec<&str> =
+                set.as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
+            format!("[{}]", words.join(" "))
+        })
+        .collect();
+    Err(Error::internal(format!(
+        "could not select device driver \"{driver}\" with capabilities: [{}]",
+        sets.join(" ")
+    )))
 }
 
 /// Folders that `-v` names and the host does not have are made, as Docker does.
@@ -196,6 +218,18 @@ fn log_attributes(record: &ContainerRecord) -> std::collections::BTreeMap<String
         if let Some(value) = held {
             attributes.insert(name, value.to_owned());
         }
+    }
+    let pattern = |key: &str| {
+        options.get(key).filter(|text| !text.is_empty()).map(|text| super::pattern::Pattern::new(text))
+    };
+    if let Some(pattern) = pattern("labels-regex") {
+        let matching = record.config.labels.iter().filter(|(name, _)| pattern.matches(name));
+        attributes.extend(matching.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    if let Some(pattern) = pattern("env-regex") {
+        let entries = record.config.env.iter().filter_map(|entry| entry.split_once('='));
+        let matching = entries.filter(|(name, _)| pattern.matches(name));
+        attributes.extend(matching.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     if let Some(tag) = options.get("tag").filter(|tag| !tag.is_empty()) {
         attributes.insert("tag".to_owned(), log_tag(tag, record));

@@ -74,7 +74,9 @@ fn group_lines(file: &[u8]) -> impl Iterator<Item = GroupLine<'_>> {
 /// # Errors
 /// Docker's texts for unknown names and for numbers out of range.
 pub fn resolve(text: &str, extra: &[String], passwd: &[u8], group: &[u8]) -> Result<ResolvedUser> {
-    let (user_text, group_text) = text.split_once(':').unwrap_or((text, ""));
+    // What follows a second colon is ignored, as Docker does.
+    let mut parts = text.split(':');
+    let (user_text, group_text) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     let mut user = ResolvedUser::default();
     let mut name = None;
     if user_text.is_empty() {

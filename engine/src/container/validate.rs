@@ -301,9 +301,10 @@ fn check_machine_part(request: &CreateRequest, checked: &mut Checked, context: &
         "private" | "" => false,
         other => return refuse(format!("invalid cgroup namespace mode: {other}")),
     };
-    if !matches!(host.userns_mode.as_str(), "" | "host") {
-        // Docker takes any word here unless ids are remapped.
-        checked.warnings.retain(|_| true);
+    // Docker takes any other word here, too.
+    settings.userns_host = host.userns_mode == "host";
+    if let Some(text) = super::user_namespace::refusal(context.config, host) {
+        return refuse(text);
     }
     check_storage(host)?;
     copy_settings(host, settings);
@@ -572,7 +573,7 @@ fn parse_volume_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest>
     let name = if driver.name.is_empty() { "local".to_owned() } else { driver.name };
     Ok(MountRequest {
         name: mount.source.clone(),
-        mode: if name == "local" && !mount.source.is_empty() { "z".to_owned() } else { String::new() },
+        mode: if name == "local" { "z".to_owned() } else { String::new() },
         driver: name,
         anonymous: mount.source.is_empty(),
         copy: !options.no_copy,

@@ -172,6 +172,11 @@ fn process_of(inner: &Inner, record: &ContainerRecord, exec: &ExecRecord) -> Res
         ("", own) => own.to_owned(),
         (wanted, _) => wanted.to_owned(),
     };
+    if !cwd.starts_with('/') {
+        return Err(Error::internal(
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown",
+        ));
+    }
     let options = security::parse(&settings.security_opt)?;
     let no_new_privileges = options.no_new_privileges.unwrap_or(inner.config().no_new_privileges);
     Ok(Process {

@@ -82,7 +82,9 @@ pub(crate) fn apply(config: &mut Config, changes: &[String]) -> Result<()> {
 fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Result<()> {
     let needs = |rest: &str| {
         if rest.is_empty() {
-            return Err(Error::invalid(format!("{word} requires at least one argument")));
+            let count =
+                if matches!(word, "USER" | "WORKDIR" | "STOPSIGNAL") { "exactly" } else { "at least" };
+            return Err(Error::invalid(format!("{word} requires {count} one argument")));
         }
         Ok(())
     };
@@ -105,7 +107,7 @@ fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Res
                 let key = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
                 let number = key.split(['/', '-']).next().unwrap_or("");
                 if number.parse::<u16>().is_err() {
-                    return Err(Error::invalid(format!("invalid containerPort: {port}")));
+                    return Err(Error::invalid(format!("Invalid containerPort: {port}")));
                 }
                 config.exposed_ports.get_or_insert_default().insert(key, api::Empty::default());
             }

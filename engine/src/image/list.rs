@@ -20,6 +20,9 @@ pub(crate) fn list(inner: &Inner, parameters: &ImageListParameters) -> Result<Ve
     let moment = |key: &str| -> Result<Option<Timestamp>> {
         filters.get(key).next().map(|name| find(inner, name).map(|image| created(&image))).transpose()
     };
+    for pattern in filters.get("reference") {
+        check_pattern(pattern)?;
+    }
     let (before, since) = (moment("before")?, moment("since")?);
     let until = filters.get("until").next().map(parse_moment).transpose()?;
     let images = inner.storage.images.list();
@@ -132,6 +135,21 @@ fn matches_name(name: &str, pattern: &str) -> bool {
         _ => without_digest,
     };
     glob(pattern, name) || glob(pattern, bare)
+}
+
+/// Go refuses classes that do not end and backslashes before nothing.
+fn check_pattern(pattern: &str) -> Result<()> {
+    let mut letters = pattern.chars();
+    let mut inside = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.next().is_none() => return Err(Error::invalid("syntax error in pattern")),
+            '[' if !inside => inside = true,
+            ']' => inside = false,
+            _ => {}
+        }
+    }
+    if inside { Err(Error::invalid("syntax error in pattern")) } else { Ok(()) }
 }
 
 /// `path.Match`: `*` and `?` stop at slashes, `[a-z]` is a class.

@@ -99,6 +99,14 @@ fn progress_line(file: &str, current: u64, total: u64) -> Option<Progress> {
     })
 }
 
+/// Whether a name without tag is that of some image: all its tags are saved then.
+fn is_repository(inner: &Inner, name: &str) -> bool {
+    let Ok(wanted) = name.parse::<oci::Reference>() else { return false };
+    let images = inner.storage.images.list();
+    wanted.is_name_only()
+        && images.iter().any(|image| image.names.iter().any(|held| held.name() == wanted.name()))
+}
+
 /// Images that are going to be written as one archive.
 #[derive(Debug)]
 pub struct ImageArchive {
@@ -108,6 +116,9 @@ pub struct ImageArchive {
 /// Looks whether all the images are there, so that a wrong name is an error before the first byte.
 pub(super) fn save(inner: &Inner, names: &[String]) -> Result<ImageArchive> {
     for name in names {
+        if is_repository(inner, name) {
+            continue;
+        }
         find(inner, name).map_err(|error| match model::Kinded::kind(&error) {
             model::ErrorKind::NotFound => Error::not_found(format!("No such image: {name}")),
             _ => error,

@@ -177,6 +177,9 @@ fn security_options(inner: &Inner) -> Vec<String> {
     if inner.machine.cgroup_v2 {
         options.push("name=cgroupns".to_owned());
     }
+    if config.id_ranges.is_some() {
+        options.push("name=userns".to_owned());
+    }
     if config.no_new_privileges {
         options.push("name=no-new-privileges".to_owned());
     }

@@ -72,10 +72,24 @@ pub(super) fn generate(input: &Input<'_>) -> Result<Vec<Mount>> {
         .map(|(destination, path)| bind_file(destination, &path))
         .collect();
     user_mounts.extend(own);
+    if input.facts.id_mappings.is_some() {
+        map_ids(input, &mut user_mounts);
+    }
     // Outer folders first, or they would hide what is mounted inside them.
     user_mounts.sort_by_key(|mount| mount.destination.split('/').filter(|part| !part.is_empty()).count());
     mounts.extend(user_mounts);
     Ok(mounts)
+}
+
+/// Volumes and the engine's own files belong to the container's root, whoever that is outside; what the user binds is
+/// shown as it is.
+fn map_ids(input: &Input<'_>, mounts: &mut [Mount]) {
+    let is_bound = |mount: &Mount| {
+        input.record.mounts.iter().any(|point| point.kind == "bind" && point.destination == mount.destination)
+    };
+    for mount in mounts.iter_mut().filter(|mount| mount.kind == "bind" && !is_bound(mount)) {
+        mount.options.push("idmap".to_owned());
+    }
 }
 
 fn shared_memory(input: &Input<'_>) -> Option<Mount> {
