@@ -35,7 +35,7 @@ impl World {
         let mut spec: serde_json::Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
         spec["process"]["terminal"] = false.into();
         spec["process"]["args"] = serde_json::json!(["sh", "-c", script]);
-        spec["linux"]["cgroupsPath"] = format!("/wharf-cli/{}", world.id).into();
+        spec["linux"]["cgroupsPath"] = format!("/{}", world.id).into();
         change(&mut spec);
         std::fs::write(config, spec.to_string()).unwrap();
         world
@@ -252,7 +252,7 @@ fn pausing_and_limits() {
     world.ok(&["resume", id]);
     assert_eq!(world.fails(&["resume", id]).1, "container not paused");
     world.ok(&["update", "--pids-limit", "77", "--memory", "64m", id]);
-    let limit = format!("/sys/fs/cgroup/pids/wharf-cli/{id}/pids.max");
+    let limit = format!("/sys/fs/cgroup/pids/{id}/pids.max");
     if let Ok(text) = std::fs::read_to_string(limit) {
         assert_eq!(text, "77\n");
     }

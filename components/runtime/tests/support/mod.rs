@@ -90,7 +90,7 @@ impl Bundle {
     pub fn request(&self, spec: Spec) -> CreateRequest {
         CreateRequest {
             root: RootTree::Directory(self.root()),
-            cgroup: Some(CgroupPlacement { path: format!("/wharf-test/{}", self.id), resources: None }),
+            cgroup: Some(CgroupPlacement { path: format!("/{}", self.id), resources: None }),
             ..CreateRequest::new(&self.id, spec, &self.path)
         }
     }
