@@ -29,8 +29,9 @@ pub fn demultiplex(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), StdioError> {
-    let mut buffer = vec![0; 32 * 1024];
+    let mut buffer = vec![0; PIECE];
     let mut state = Frame::default();
+    let mut outputs = Outputs { out, err, held: Vec::new(), holds_error: false };
     loop {
         let count = match source.read(&mut buffer) {
             Ok(0) => return Ok(()),
@@ -38,8 +39,40 @@ pub fn demultiplex(
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        state.feed(buffer.get(..count).unwrap_or_default(), out, err)?;
-        out.flush()?;
+        state.feed(buffer.get(..count).unwrap_or_default(), &mut outputs)?;
+        outputs.flush()?;
+    }
+}
+
+/// Bytes read at once.
+const PIECE: usize = 128 * 1024;
+
+/// Both outputs; what goes to one of them in a row is written in one call.
+struct Outputs<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    held: Vec<u8>,
+    holds_error: bool,
+}
+
+impl Outputs<'_> {
+    fn take(&mut self, is_error: bool, payload: &[u8]) -> std::io::Result<()> {
+        if is_error != self.holds_error {
+            self.flush()?;
+            self.holds_error = is_error;
+        }
+        self.held.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let output = if self.holds_error { &mut *self.err } else { &mut *self.out };
+        let written = output.write_all(&self.held).and_then(|()| output.flush());
+        self.held.clear();
+        written
     }
 }
 
@@ -53,40 +86,43 @@ struct Frame {
 }
 
 impl Frame {
-    fn feed(&mut self, mut bytes: &[u8], out: &mut dyn Write, err: &mut dyn Write) -> Result<(), StdioError> {
+    fn feed(&mut self, mut bytes: &[u8], outputs: &mut Outputs<'_>) -> Result<(), StdioError> {
         while !bytes.is_empty() {
             if self.left == 0 {
-                let Some((first, rest)) = bytes.split_first() else { return Ok(()) };
-                bytes = rest;
-                if let Some(place) = self.header.get_mut(self.header_length) {
-                    *place = *first;
-                }
-                self.header_length += 1;
-                if self.header_length == 8 {
-                    let [stream, _, _, _, a, b, c, d] = self.header;
-                    if stream > SYSTEM_ERROR {
-                        return Err(StdioError::UnknownStream(stream));
-                    }
-                    self.left = u32::from_be_bytes([a, b, c, d]) as usize;
-                    self.header_length = 0;
-                }
+                bytes = self.head(bytes)?;
                 continue;
             }
             let (payload, rest) = bytes.split_at(bytes.len().min(self.left));
             self.left -= payload.len();
             bytes = rest;
-            match self.header[0] {
-                STDERR => err.write_all(payload)?,
-                SYSTEM_ERROR => {
-                    self.report.extend_from_slice(payload);
-                    if self.left == 0 {
-                        return Err(StdioError::Reported(String::from_utf8_lossy(&self.report).into_owned()));
-                    }
+            if self.header[0] == SYSTEM_ERROR {
+                self.report.extend_from_slice(payload);
+                if self.left == 0 {
+                    outputs.flush()?;
+                    return Err(StdioError::Reported(String::from_utf8_lossy(&self.report).into_owned()));
                 }
-                _ => out.write_all(payload)?,
+            } else {
+                outputs.take(self.header[0] == STDERR, payload)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes what there is of a header and gives what follows.
+    fn head<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], StdioError> {
+        let place = self.header.get_mut(self.header_length..).unwrap_or_default();
+        let (part, rest) = bytes.split_at(bytes.len().min(place.len()));
+        place.get_mut(..part.len()).unwrap_or_default().copy_from_slice(part);
+        self.header_length += part.len();
+        if self.header_length == self.header.len() {
+            let [stream, _, _, _, a, b, c, d] = self.header;
+            if stream > SYSTEM_ERROR {
+                return Err(StdioError::UnknownStream(stream));
+            }
+            self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+            self.header_length = 0;
+        }
+        Ok(rest)
     }
 }
 
