@@ -24,7 +24,7 @@ pub fn each(format: &str, names: &[String], mut find: impl FnMut(&str) -> Result
                 continue;
             }
         };
-        match template.as_ref().map(|template| template.execute(&Value::from_json(&document))) {
+        match template.as_ref().map(|template| fill(template, &document)) {
             None => found.push(document),
             Some(Ok(line)) => {
                 text.push_str(&line);
@@ -48,6 +48,51 @@ pub fn each(format: &str, names: &[String], mut find: impl FnMut(&str) -> Result
     }
     std::io::stdout().lock().write_all(text.as_bytes())?;
     if faults.is_empty() { Ok(()) } else { Err(Failure::text(faults.join("\n"))) }
+}
+
+/// Docker's client shows templates its own idea of an image first, and what the engine said when that fails.
+fn fill(template: &Template, document: &Json) -> Result<String, crate::template::ExecError> {
+    as_image(document)
+        .and_then(|image| template.execute(&Value::from_json(&image)).ok())
+        .map_or_else(|| template.execute(&Value::from_json(document)), Ok)
+}
+
+/// Fields of an image's configuration, in the order in which they are shown.
+const IMAGE_FIELDS: [&str; 13] = [
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "ArgsEscaped",
+    "Healthcheck",
+    "OnBuild",
+    "Shell",
+];
+
+/// An image with only those fields of its configuration that say something.
+fn as_image(document: &Json) -> Option<Json> {
+    document.get("RootFS")?;
+    let config = document.get("Config")?.as_object()?;
+    let says = |value: &Json| match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::String(text) => !text.is_empty(),
+        Json::Array(list) => !list.is_empty(),
+        Json::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    let fields = IMAGE_FIELDS.iter().filter_map(|name| {
+        let value = config.get(*name).filter(|value| says(value))?;
+        Some(((*name).to_owned(), value.clone()))
+    });
+    let shown = Json::Object(fields.collect());
+    let mut image = document.clone();
+    *image.get_mut("Config")? = shown;
+    Some(image)
 }
 
 fn parse(format: &str) -> Result<Option<Template>, Failure> {

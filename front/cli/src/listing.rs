@@ -26,6 +26,8 @@ pub struct Listing<T: 'static> {
     pub columns: &'static [Column<T>],
     /// The template of the table that is printed when nothing else is asked for.
     pub table: &'static str,
+    /// The template called `raw`, where there is one.
+    pub raw: &'static str,
     /// The method `.Label "key"`.
     pub label: Option<fn(&T, &str) -> String>,
 }
@@ -131,6 +133,7 @@ impl<T: 'static> Listing<T> {
         let (table, source) = match format.trim() {
             "" | "table" => (true, self.table.strip_prefix("table ").unwrap_or(self.table).to_owned()),
             "json" => (false, "{{json .}}".to_owned()),
+            "raw" if !self.raw.is_empty() => (false, self.raw.to_owned()),
             other => match other.strip_prefix("table") {
                 Some(rest) if rest.starts_with([' ', '\t', '{']) => {
                     (true, rest.trim_start_matches(' ').to_owned())
@@ -140,9 +143,9 @@ impl<T: 'static> Listing<T> {
         };
         let source = source.replace("\\t", "\t").replace("\\n", "\n");
         let template = Template::parse(&source)
-            .map_err(|error| Failure::text(format!("failed to parse template: {error}")))?;
+            .map_err(|error| Failure::text(format!("template parsing error: {error}")))?;
         let wrong =
-            |error: crate::template::ExecError| Failure::text(format!("failed to execute template: {error}"));
+            |error: crate::template::ExecError| Failure::text(format!("template parsing error: {error}"));
         let mut text = String::new();
         if table {
             let headings = Value::Object(Rc::new(Headings(self)));

@@ -35,11 +35,22 @@ struct Answer {
 }
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
-    check_pull(matches)?;
-    let created = options::build(session, matches, false)?;
+    let created =
+        check_pull(matches).and_then(|()| options::build(session, matches, false)).map_err(|failure| {
+            match failure {
+                Failure::Text { text, .. } => told(session, matches, &text, 125),
+                other => other,
+            }
+        })?;
     let id = create(session, matches, created.body, &created.image)?;
     println!("{id}");
     Ok(())
+}
+
+/// A failure that begins with the program's name and ends with where to read more.
+pub fn told(session: &Session, matches: &Matches, text: &str, code: u8) -> Failure {
+    let text = format!("{}: {text}\n\nRun '{} --help' for more information", session.program, matches.path);
+    Failure::Text { text, code }
 }
 
 /// Refuses a `--pull` that is none.

@@ -41,6 +41,7 @@ static LISTING: Listing<Json> = Listing {
     type_name: "*container.diffContext",
     columns: COLUMNS,
     table: "{{.Type}} {{.Path}}",
+    raw: "",
     label: None,
 };
 

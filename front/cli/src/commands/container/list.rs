@@ -189,23 +189,34 @@ static LISTING: Listing<Row> = Listing {
     type_name: "*formatter.ContainerContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+    raw: RAW,
     label: Some(|row, key| {
         row.summary.labels.as_ref().and_then(|labels| labels.get(key)).cloned().unwrap_or_default()
     }),
 };
 
+const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate:{{pad .State 1 0}}\nstatus:{{pad .Status 1 0}}\nnames: {{.Names}}\nlabels:{{pad .Labels 1 0}}\nports:{{pad .Ports 1 0}}\n";
+
 const TABLE_WITH_SIZE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let quiet = matches.on("quiet");
+    if quiet && !matches.text("format").is_empty() {
+        eprintln!("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
+    let with_size;
     let format = match (matches.text("format"), quiet) {
-        ("", true) => "{{.ID}}",
+        ("raw", true) => "container_id: {{.ID}}",
+        (_, true) => "{{.ID}}",
         ("", false) => session.config().text("psFormat"),
-        ("table", true) => "{{.ID}}",
-        (given, _) => given,
+        (given, false) => given,
     };
     let format = match format {
         "" | "table" if matches.on("size") => TABLE_WITH_SIZE,
+        "raw" if matches.on("size") => {
+            with_size = format!("{RAW}size: {{{{.Size}}}}\n");
+            &with_size
+        }
         other => other,
     };
     if !format.is_empty() {

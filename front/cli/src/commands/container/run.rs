@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api_client::{Body, Client, Query, Response, Upgraded};
 use serde_json::{Value as Json, json};
 
+use super::create::told;
 use super::options::Created;
 use super::streams::{Attachment, Ended, Signals, resize};
 use super::{create, detach, options};
@@ -47,11 +48,6 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
 
 const BOTH: &str = "conflicting options: cannot specify both --attach and --detach";
 const NO_TERMINAL: &str = "the input device is not a TTY";
-
-fn told(session: &Session, matches: &Matches, text: &str, code: u8) -> Failure {
-    let text = format!("{}: {text}\n\nRun '{} --help' for more information", session.program, matches.path);
-    Failure::Text { text, code }
-}
 
 fn run_inner(session: &Session, matches: &Matches) -> Outcome {
     create::check_pull(matches)?;

@@ -98,6 +98,7 @@ static LISTING: Listing<Usage> = Listing {
     type_name: "*container.statsContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}",
+    raw: "",
     label: None,
 };
 

@@ -40,6 +40,7 @@ static LISTING: Listing<Row> = Listing {
     type_name: "*formatter.clientContextContext",
     columns: COLUMNS,
     table: "table {{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
+    raw: "",
     label: None,
 };
 

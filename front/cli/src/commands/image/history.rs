@@ -71,6 +71,7 @@ static LISTING: Listing<Step> = Listing {
     type_name: "*formatter.historyContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+    raw: "",
     label: None,
 };
 

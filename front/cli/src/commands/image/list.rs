@@ -100,11 +100,14 @@ static LISTING: Listing<Row> = Listing {
     type_name: "*formatter.imageContext",
     columns: COLUMNS,
     table: "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+    raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
     label: None,
 };
 
 const WITH_DIGESTS: &str =
     "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+
+const RAW_WITH_DIGESTS: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
     let mut filters = matches.filters();
@@ -123,7 +126,13 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     let whole = matches.on("no-trunc");
     let wants_digest = digests || format.contains("Digest");
     let rows = list.into_iter().flat_map(|image| rows(image, wants_digest, whole)).collect();
-    LISTING.print(if digests && matches!(format, "" | "table") { WITH_DIGESTS } else { format }, rows)
+    let format = match format {
+        "" | "table" if digests => WITH_DIGESTS,
+        "raw" if quiet => "image_id: {{.ID}}",
+        "raw" if digests => RAW_WITH_DIGESTS,
+        other => other,
+    };
+    LISTING.print(format, rows)
 }
 
 /// An image has a row for every tag; without tags one for each digest, and without those one.

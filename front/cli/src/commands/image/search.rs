@@ -57,6 +57,7 @@ static LISTING: Listing<Found> = Listing {
     type_name: "*registry.searchContext",
     columns: COLUMNS,
     table: "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}",
+    raw: "",
     label: None,
 };
 

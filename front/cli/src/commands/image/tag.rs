@@ -31,6 +31,9 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     };
     let target =
         reference::parse(matches.arg(1)).map_err(|failure| wrap(matches.arg(1), &failure))?.with_latest();
+    if target.digest.is_some() {
+        return Err(Failure::text("refusing to create a tag with a digest reference"));
+    }
     let query = Query::new()
         .set("repo", target.familiar_name())
         .text("tag", target.tag.as_deref().unwrap_or_default());

@@ -73,6 +73,7 @@ static LISTING: Listing<Network> = Listing {
     type_name: "*network.networkContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+    raw: "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n",
     label: Some(|network, key| {
         network.labels.as_ref().and_then(|labels| labels.get(key)).cloned().unwrap_or_default()
     }),

@@ -53,6 +53,7 @@ static LISTING: Listing<Json> = Listing {
     type_name: "*node.nodeContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}",
+    raw: "",
     label: None,
 };
 

@@ -62,6 +62,7 @@ static LISTING: Listing<Json> = Listing {
     type_name: "*service.serviceContext",
     columns: COLUMNS,
     table: "table {{.ID}}\t{{.Name}}\t{{.Mode}}\t{{.Replicas}}\t{{.Image}}\t{{.Ports}}",
+    raw: "",
     label: None,
 };
 

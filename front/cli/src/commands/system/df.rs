@@ -57,6 +57,7 @@ static LISTING: Listing<Row> = Listing {
     type_name: "*formatter.diskUsageContext",
     columns: COLUMNS,
     table: "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
+    raw: "",
     label: None,
 };
 

@@ -80,6 +80,7 @@ pub static LISTING: Listing<Volume> = Listing {
     type_name: "*formatter.volumeContext",
     columns: COLUMNS,
     table: "table {{.Driver}}\t{{.Name}}",
+    raw: "name: {{.Name}}\ndriver: {{.Driver}}\n",
     label: Some(|volume, key| {
         volume.labels.as_ref().and_then(|labels| labels.get(key)).cloned().unwrap_or_default()
     }),

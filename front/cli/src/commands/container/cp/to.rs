@@ -58,6 +58,16 @@ pub(super) fn copy(client: &Client, source: &str, container: &str, target: &str,
     Ok(())
 }
 
+/// Where the links of a path lead that leads nowhere.
+fn missing(path: &Path) -> PathBuf {
+    let mut place = path.to_owned();
+    for _ in 0..40 {
+        let Ok(target) = std::fs::read_link(&place) else { break };
+        place = place.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    place
+}
+
 /// A file or folder of this machine.
 struct LocalSource {
     place: Place,
@@ -74,7 +84,10 @@ impl LocalSource {
         let mut name = split(path).1;
         let mut real = PathBuf::from(bare);
         if follows {
-            real = std::fs::canonicalize(bare).map_err(lost)?;
+            real = std::fs::canonicalize(bare).map_err(|error| {
+                let end = missing(Path::new(bare));
+                Failure::text(format!("lstat {}: {}", end.display(), go_io_error(&error)))
+            })?;
         }
         let data = std::fs::symlink_metadata(&real).map_err(lost)?;
         if path.ends_with('/') && !data.is_dir() && !data.is_symlink() {

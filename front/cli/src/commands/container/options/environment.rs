@@ -5,7 +5,8 @@ use serde_json::{Map, Value as Json};
 use crate::failure::{Failure, file_failure};
 use crate::settings::Environment;
 
-/// Lines of files, then flags; a name without value takes our own value, or is left out when we have none.
+/// Lines of files, then flags; a name without value takes our own value. When we have none, a line is left out, while
+/// a flag takes the variable away from what the image or the container says.
 ///
 /// # Errors
 /// When a file can't be read or a line is no variable.
@@ -20,7 +21,7 @@ pub fn read_environment(
             list.extend(resolve(&line, ours));
         }
     }
-    list.extend(flags.iter().filter_map(|text| resolve(text, ours)));
+    list.extend(flags.iter().map(|text| resolve(text, ours).unwrap_or_else(|| text.clone())));
     Ok(list)
 }
 
@@ -37,16 +38,14 @@ fn resolve(text: &str, ours: &Environment) -> Option<String> {
 /// When a file can't be read.
 pub fn read_labels(files: &[String], flags: &[String]) -> Result<Map<String, Json>, Failure> {
     let mut labels = Map::new();
-    let mut add = |text: &str| {
-        let (key, value) = text.split_once('=').unwrap_or((text, ""));
-        labels.insert(key.to_owned(), Json::from(value));
-    };
     for file in files {
-        for line in read_lines(file, "label file")? {
-            add(&line);
-        }
+        // Lines without value are left out, as docker does.
+        let lines = read_lines(file, "label file")?;
+        let pairs = lines.iter().filter_map(|line| line.split_once('='));
+        labels.extend(pairs.map(|(key, value)| (key.to_owned(), Json::from(value))));
     }
-    flags.iter().for_each(|text| add(text));
+    let pairs = flags.iter().map(|text| text.split_once('=').unwrap_or((text, "")));
+    labels.extend(pairs.map(|(key, value)| (key.to_owned(), Json::from(value))));
     Ok(labels)
 }
 

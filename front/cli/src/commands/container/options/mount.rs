@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Json, String> {
     if !mount.contains_key("Target") {
         return Err("target is required".to_owned());
     }
-    if !parts.driver.is_empty() {
+    if !parts.volume.is_empty() || !parts.driver.is_empty() {
         parts.volume.insert("DriverConfig".to_owned(), Json::Object(std::mem::take(&mut parts.driver)));
     }
     for (group, options, name) in [
