@@ -15,6 +15,7 @@ pub mod config;
 pub mod container;
 mod engine;
 pub mod error;
+mod etc;
 pub mod event;
 pub mod exec;
 pub mod image;

@@ -15,7 +15,7 @@ use crate::container::merge::ImageDefaults;
 use crate::container::mount_request::MountRequest;
 use crate::error::Context;
 use crate::layout::Layout;
-use crate::{Error, Result};
+use crate::{Error, Result, etc};
 
 /// The storage components of one engine.
 pub(crate) struct Storage {
@@ -96,10 +96,31 @@ impl Storage {
         }))
     }
 
-    /// A container's root as a detached mount: nobody else sees it.
+    /// A container's root as a detached mount: nobody else sees it. Read-only, so that nothing has to be synced when it
+    /// goes and a running container may have its own mount of the same layers.
     pub(crate) fn open_root(&self, key: &str) -> Result<RootDir> {
         let stack = self.snapshots.stack(key).map_err(Error::from_kinded)?;
-        mount_detached(&stack)
+        let upper = stack.upper.map(|(upper, _)| upper);
+        mount_detached(&Stack { lowers: upper.into_iter().chain(stack.lowers).collect(), upper: None })
+    }
+
+    /// The same to write into; only for containers that do not run.
+    pub(crate) fn open_root_to_write(&self, key: &str) -> Result<RootDir> {
+        mount_detached(&self.snapshots.stack(key).map_err(Error::from_kinded)?)
+    }
+
+    /// Files of the root's `/etc`, found by looking through the layers without mounting anything; `None` when links or
+    /// renamed folders make that too simple.
+    pub(crate) fn read_etc(&self, key: &str, names: [&str; 2], limit: u64) -> Option<[Vec<u8>; 2]> {
+        let stack = self.snapshots.stack(key).ok()?;
+        let layers: Vec<&Path> = stack
+            .upper
+            .iter()
+            .map(|(upper, _)| upper.as_path())
+            .chain(stack.lowers.iter().map(|path| path.as_path()))
+            .collect();
+        let [first, second] = names;
+        Some([etc::read(&layers, first, limit)?, etc::read(&layers, second, limit)?])
     }
 
     /// The folders `inspect` shows of a writable layer.

@@ -128,8 +128,14 @@ pub(crate) fn put(
 ) -> Result<()> {
     check_path(&parameters.path)?;
     let container = inner.find(reference)?;
+    // Nobody starts it while its layer is written to from here.
+    let _operation = container.operate();
     let record = container.record();
-    let root = open_root(inner, &record)?;
+    let root = if record.lifecycle.state.has_process() {
+        open_root(inner, &record)?
+    } else {
+        inner.storage.open_root_to_write(&record.snapshot)?
+    };
     let path = absolute(&parameters.path);
     let directory = Path::new(&path);
     let found = root
@@ -162,7 +168,7 @@ fn check_writable(record: &ContainerRecord, path: &str) -> Result<()> {
         Some(_) => Ok(()),
         None => {
             let read_only = record.documents.host_config.get("ReadonlyRootfs");
-            match read_only.and_then(serde_json::Value::as_bool) {
+            match read_only.and_then(|value| value.as_bool()) {
                 Some(true) => Err(Error::internal("container rootfs is marked read-only")),
                 _ => Ok(()),
             }

@@ -24,8 +24,7 @@ pub(crate) fn commit(inner: &Inner, parameters: CommitParameters) -> Result<Stri
     let record = container.record();
     let mut wanted = parameters.config.clone().unwrap_or_default();
     config::apply(&mut wanted, &parameters.changes)?;
-    let own: Config = serde_json::from_value(record.documents.config.clone())
-        .doing(|| "reading the configuration".to_owned())?;
+    let own: Config = record.documents.config.read().doing(|| "reading the configuration".to_owned())?;
     merge::merge(&mut wanted, &inherited(&own));
     let parent = inner.storage.images.find(&record.image_id).ok();
     let layer = {

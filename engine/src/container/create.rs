@@ -162,14 +162,14 @@ fn new_record(
     Ok(record)
 }
 
-fn document(value: &impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).doing(|| "writing the container's documents".to_owned())
+pub(crate) fn document(value: &impl serde::Serialize) -> Result<::container::Document> {
+    ::container::Document::of(value).doing(|| "writing the container's documents".to_owned())
 }
 
 /// The settings a record was created with.
 pub(crate) fn settings_of(record: &ContainerRecord) -> Result<Settings> {
-    let value = record.extra.get(SETTINGS).cloned().unwrap_or_default();
-    serde_json::from_value(value).doing(|| format!("reading the settings of container {}", record.id))
+    let document = record.extra.get(SETTINGS).cloned().unwrap_or_default();
+    document.read().doing(|| format!("reading the settings of container {}", record.id))
 }
 
 fn record_config(request: &CreateRequest, checked: &Checked) -> ::container::Config {

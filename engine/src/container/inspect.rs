@@ -45,16 +45,14 @@ pub(crate) fn inspect(inner: &Inner, reference: &str, size: bool) -> Result<Insp
         size_rw: size.then_some(size_rw),
         size_root_fs: size.then_some(size_root_fs),
         mounts: record.mounts.iter().map(mount_point).collect(),
-        config: serde_json::from_value(record.documents.config.clone())
-            .doing(|| "reading the configuration".to_owned())?,
+        config: record.documents.config.read().doing(|| "reading the configuration".to_owned())?,
         network_settings: network_settings(&record),
     })
 }
 
 fn host_config(inner: &Inner, record: &ContainerRecord) -> Result<api::container::HostConfig> {
-    let value = record.documents.host_config.clone();
     let mut document: api::container::HostConfig =
-        serde_json::from_value(value).doing(|| "reading the host configuration".to_owned())?;
+        record.documents.host_config.read().doing(|| "reading the host configuration".to_owned())?;
     let settings = super::create::settings_of(record)?;
     if !settings.links.is_empty() {
         let shown = settings.links.iter().filter_map(|link| {

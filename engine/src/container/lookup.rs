@@ -286,6 +286,13 @@ pub(crate) fn volume_sources(
                 let options: Vec<String> =
                     options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
                 let is_bind = options.iter().any(|option| option == "bind" || option == "rbind");
+                if is_bind && fs::metadata(&device).is_err() {
+                    let point = &mount.source;
+                    return Err(Error::internal(format!(
+                        "error while mounting volume '{point}': failed to mount local volume: mount {device}:{point}, \
+                         flags: 0x1000: no such file or directory"
+                    )));
+                }
                 let kind = if is_bind { "bind".to_owned() } else { kind };
                 VolumeSource::FileSystem { kind, device, options }
             }
@@ -304,6 +311,18 @@ fn part_of_volume(folder: &Path, part: &str) -> Result<String> {
     let found = root.resolve(part).map_err(|error| failed(error.into()))?;
     let link = format!("/proc/self/fd/{}", found.as_raw_fd());
     fs::read_link(link).map(|path| path.to_string_lossy().into_owned()).map_err(failed)
+}
+
+/// Who the process of a container that is being started is.
+pub(crate) fn resolve_user_in_layers(
+    inner: &Inner,
+    record: &ContainerRecord,
+    groups: &[String],
+) -> Result<ResolvedUser> {
+    match inner.storage.read_etc(&record.snapshot, ["passwd", "group"], LARGEST_USER_FILE) {
+        Some([passwd, group]) => user::resolve(&record.config.user, groups, &passwd, &group),
+        None => resolve_user(&record.config.user, groups, &|| inner.storage.open_root(&record.snapshot)),
+    }
 }
 
 /// Who the process is, with the container's own files read through `root` when there is need.

@@ -38,8 +38,8 @@ mod stats;
 pub(crate) mod stop;
 mod top;
 mod update;
-mod user_namespace;
 pub mod user;
+mod user_namespace;
 pub mod validate;
 mod wait;
 

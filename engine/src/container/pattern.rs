@@ -28,8 +28,14 @@ enum Atom {
 }
 
 impl Pattern {
-    /// Reads a pattern; what is not understood stands for itself.
+    /// Reads a pattern; one that Go refuses matches nothing.
     pub(crate) fn new(text: &str) -> Self {
+        let count = |wanted: char| text.chars().filter(|letter| *letter == wanted).count();
+        let repeats_nothing =
+            text.split('|').any(|part| part.trim_start_matches('^').starts_with(['*', '+', '?']));
+        if count('(') != count(')') || count('[') != count(']') || repeats_nothing {
+            return Self { alternatives: Vec::new() };
+        }
         Self { alternatives: text.split('|').map(Alternative::new).collect() }
     }
 
@@ -139,7 +145,9 @@ mod tests {
             ("^f[12]$", "f2", true),
             ("^f[^12]$", "f2", false),
             ("^f[0-9]?$", "f", true),
-            ("a[", "a[", true),
+            ("a[", "a[", false),
+            ("(", "a(", false),
+            ("*", "a", false),
         ] {
             assert_eq!(Pattern::new(pattern).matches_name(name), matched, "{pattern} {name}");
         }

@@ -71,8 +71,7 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     facts.files = engine_files;
     facts.link_environment = links.environment;
     facts.volume_sources = lookup::volume_sources(inner, record)?;
-    let root = || inner.storage.open_root(record.snapshot.as_str());
-    let user = lookup::resolve_user(&record.config.user, &settings.group_add, &root)?;
+    let user = lookup::resolve_user_in_layers(inner, record, &settings.group_add)?;
     let input = spec::Input { record, settings: &settings, user: &user, facts: &facts };
     let mut document = spec::generate(&input)?;
     super::user_namespace::set_network_parameters(&mut document, joined.namespace.as_ref())?;
@@ -107,7 +106,8 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
 
 /// No driver for `--gpus` and its kin.
 fn check_device_requests(record: &ContainerRecord) -> Result<()> {
-    let requests = record.documents.host_config.get("DeviceRequests").and_then(|value| value.as_array());
+    let requests = record.documents.host_config.get("DeviceRequests");
+    let requests = requests.as_ref().and_then(serde_json::Value::as_array);
     let Some(request) = requests.and_then(|requests| requests.first()) else { return Ok(()) };
     let driver = request.get("Driver").and_then(|value| value.as_str()).unwrap_or("");
     let sets = request.get("Capabilities").and_then(|value| value.as_array()).cloned().unwrap_or_default();
@@ -192,7 +192,7 @@ fn shim_create(
 }
 
 fn explicit_init(record: &ContainerRecord) -> bool {
-    record.documents.host_config.get("Init").is_some_and(|value| !value.is_null())
+    record.documents.host_config.get("Init").is_some()
 }
 
 /// Where the `local` driver writes.

@@ -37,14 +37,20 @@ pub(crate) fn update(inner: &Inner, reference: &str, request: &UpdateRequest) ->
         group.apply(&resources).map_err(Error::from_kinded).map_err(failed)?;
     }
     settings.limits = merged;
-    let value = serde_json::to_value(&settings).doing(|| "writing the settings".to_owned())?;
+    let value = super::create::document(&settings)?;
+    let mut shown: serde_json::Value =
+        record.documents.host_config.read().doing(|| "reading the host configuration".to_owned())?;
+    write_document(&mut shown, &request.resources, &settings.limits);
+    if let Some(policy) = policy {
+        shown["RestartPolicy"] =
+            serde_json::json!({"Name": policy.name(), "MaximumRetryCount": policy.maximum()});
+    }
+    let shown = super::create::document(&shown)?;
     let kept = container.update(|record| {
         record.extra.insert(SETTINGS.to_owned(), value);
-        write_document(&mut record.documents.host_config, &request.resources, &settings.limits);
+        record.documents.host_config = shown;
         if let Some(policy) = policy {
             record.config.restart = policy;
-            record.documents.host_config["RestartPolicy"] =
-                serde_json::json!({"Name": policy.name(), "MaximumRetryCount": policy.maximum()});
         }
     });
     kept.map_err(Error::from_kinded)?;

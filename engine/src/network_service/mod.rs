@@ -152,8 +152,7 @@ fn keep(
     settings: &crate::container::settings::Settings,
     change: impl FnOnce(&mut ::container::ContainerRecord),
 ) -> Result<()> {
-    let value =
-        serde_json::to_value(settings).map_err(|error| Error::caused("writing the settings", error))?;
+    let value = crate::container::create::document(settings)?;
     container
         .update(|record| {
             record.extra.insert(crate::container::create::SETTINGS.to_owned(), value);

@@ -127,3 +127,6 @@ pub fn generate(input: &Input<'_>) -> crate::Result<Spec> {
         ..Spec::default()
     })
 }
+
+#[cfg(test)]
+mod tests;
