@@ -9,8 +9,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableDefinit
 
 use crate::{Backend, Change, Durability, StoreError};
 
-/// Memory for cached pages, bytes. The records of a thousand containers are a few megabytes.
-const CACHE: usize = 16 << 20;
+/// Memory for cached pages, bytes. Records are read once, when the engine starts; afterwards their owners hold them.
+const CACHE: usize = 1 << 20;
 /// Changes of at most so many transactions go into one commit.
 const GROUP: usize = 256;
 

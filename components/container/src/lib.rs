@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod container;
+mod document;
 pub mod exec;
 pub mod health;
 pub mod logs;
@@ -29,6 +30,7 @@ pub mod supervisor;
 pub mod top;
 pub mod wait;
 
+pub use document::Document;
 pub use exec::{ExecRecord, ExecState, ExecStore};
 pub use health::{Health, HealthCheck, HealthResult, HealthStatus, ProbeTest};
 pub use record::{

@@ -7,7 +7,7 @@ use model::{ContainerId, Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{HealthCheck, Lifecycle, RestartPolicy};
+use crate::{Document, HealthCheck, Lifecycle, RestartPolicy};
 
 /// The schema version written into new records.
 pub const SCHEMA: u32 = 1;
@@ -72,7 +72,7 @@ pub struct ContainerRecord {
     pub process_label: String,
     /// Further pieces the engine keeps, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub extra: BTreeMap<String, Value>,
+    pub extra: BTreeMap<String, Document>,
 }
 
 impl ContainerRecord {
@@ -175,11 +175,11 @@ impl Default for LogConfig {
 #[serde(default)]
 pub struct Documents {
     /// `ContainerConfig`.
-    pub config: Value,
+    pub config: Document,
     /// `HostConfig`.
-    pub host_config: Value,
+    pub host_config: Document,
     /// `NetworkingConfig`.
-    pub networking: Value,
+    pub networking: Document,
 }
 
 /// One mount besides the root file system.

@@ -128,8 +128,8 @@ pub(crate) fn put(
 ) -> Result<()> {
     check_path(&parameters.path)?;
     let container = inner.find(reference)?;
-    // Nobody starts it while its layer is written to from here.
-    let _operation = container.operate();
+    // Nobody starts a stopped one while its layer is written to from here.
+    let _operation = (!container.record().lifecycle.state.has_process()).then(|| container.operate());
     let record = container.record();
     let root = if record.lifecycle.state.has_process() {
         open_root(inner, &record)?

@@ -3,7 +3,7 @@
 use api_client::Query;
 use api_client::query::path_escape;
 
-use crate::commands::each::each;
+use crate::commands::each::{each, each_at_once};
 use crate::failure::Outcome;
 use crate::matches::Matches;
 use crate::session::Session;
@@ -14,6 +14,15 @@ pub fn post_each(session: &Session, matches: &Matches, verb: &str, query: &Query
     each(&matches.args, |name| {
         client.call("POST", &format!("/containers/{}/{verb}", path_escape(name)), query)?;
         Ok(())
+    })
+}
+
+/// The same for several containers at a time, where their order means nothing.
+pub fn post_at_once(session: &Session, matches: &Matches, verb: &str, query: &Query) -> Outcome {
+    let client = session.client()?;
+    each_at_once(&matches.args, |name| {
+        client.call("POST", &format!("/containers/{}/{verb}", path_escape(name)), query)?;
+        Ok(true)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use api_client::Query;
 
-use super::bare::post_each;
+use super::bare::post_at_once;
 use crate::command::Kind::Text;
 use crate::command::{Arity, Command, Flag, flag};
 use crate::failure::Outcome;
@@ -24,5 +24,5 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
-    post_each(session, matches, "kill", &Query::new().text("signal", matches.text("signal")))
+    post_at_once(session, matches, "kill", &Query::new().text("signal", matches.text("signal")))
 }

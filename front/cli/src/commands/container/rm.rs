@@ -4,7 +4,7 @@ use api_client::Query;
 use api_client::query::path_escape;
 
 use crate::command::{Arity, Command, Flag, switch};
-use crate::commands::each::each_quietly;
+use crate::commands::each::each_at_once;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::session::Session;
@@ -32,17 +32,19 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     let force = matches.on("force");
     let query =
         Query::new().flag("v", matches.on("volumes")).flag("link", matches.on("link")).flag("force", force);
-    each_quietly(&matches.args, |name| {
-        let name = name.trim_matches('/');
+    each_at_once(&matches.args, |argument| {
+        let name = argument.trim_matches('/');
         if name.is_empty() {
             return Err(Failure::text("container name cannot be empty"));
         }
         match client.call("DELETE", &format!("/containers/{}", path_escape(name)), &query) {
             // Forced removal of what is not there is told, and is no failure.
-            Err(error) if force && error.is_not_found() => eprintln!("{error}"),
-            Err(error) => return Err(error.into()),
-            Ok(()) => println!("{name}"),
+            Err(error) if force && error.is_not_found() => {
+                eprintln!("{error}");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(true),
         }
-        Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! `stop`.
 
-use super::bare::{post_each, stop_query};
+use super::bare::{post_at_once, stop_query};
 use crate::command::Kind::{Int, Text};
 use crate::command::{Arity, Command, Flag, flag};
 use crate::failure::Outcome;
@@ -25,5 +25,5 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
-    post_each(session, matches, "stop", &stop_query(matches))
+    post_at_once(session, matches, "stop", &stop_query(matches))
 }
