@@ -21,6 +21,17 @@ pub fn set_uid(uid: u32) -> SysResult<()> {
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
+/// Makes files as somebody else, with all capabilities kept. The calling thread only.
+pub fn set_file_owner(uid: u32, gid: u32) -> SysResult<()> {
+    let held = rustix::thread::capabilities(None)?;
+    // SAFETY: plain system calls on numbers, for the calling thread only; they return the previous id, never an error.
+    unsafe {
+        libc::syscall(libc::SYS_setfsgid, gid);
+        libc::syscall(libc::SYS_setfsuid, uid);
+    }
+    rustix::thread::set_capabilities(None, held)
+}
+
 /// Keeps permitted capabilities across a change of the user id.
 pub fn keep_capabilities(keep: bool) -> SysResult<()> {
     rustix::thread::set_keep_capabilities(keep)

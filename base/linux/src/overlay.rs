@@ -23,15 +23,36 @@ pub struct Overlay {
     pub attributes: u64,
 }
 
+/// A map of ids, and who the namespace's root is outside of it.
+#[derive(Clone, Copy, Debug)]
+pub struct IdMap<'fd> {
+    /// A user namespace.
+    pub namespace: BorrowedFd<'fd>,
+    /// Its root's user id.
+    pub uid: u32,
+    /// Its root's group id.
+    pub gid: u32,
+}
+
 impl Overlay {
     /// Makes the file system and a detached mount of it.
     pub fn mount(&self) -> io::Result<OwnedFd> {
-        self.mount_mapped(None)
+        self.mount_with(None)
     }
 
     /// The same with the ids of all layers seen through a user namespace's map: what the disk has as 0 is the
     /// namespace's root. Needs layers by descriptor (Linux 6.15).
-    pub fn mount_mapped(&self, id_map: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    pub fn mount_mapped(&self, id_map: Option<IdMap<'_>>) -> io::Result<OwnedFd> {
+        let Some(map) = id_map else { return self.mount_with(None) };
+        // The file system acts as who made it, and that has to be somebody the map knows: a thread becomes that.
+        let mount = || {
+            crate::identity::set_file_owner(map.uid, map.gid)?;
+            self.mount_with(Some(map.namespace))
+        };
+        std::thread::scope(|scope| scope.spawn(mount).join().unwrap_or(Err(Errno::IO.into())))
+    }
+
+    fn mount_with(&self, id_map: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
         if let (None, [lower]) = (&self.upper, &self.lowers[..]) {
             return Ok(plain(lower, self.attributes, id_map)?);
         }
@@ -91,24 +112,27 @@ impl Overlay {
 struct Layers {
     lowers: Vec<OwnedFd>,
     upper: Option<(OwnedFd, OwnedFd)>,
+    /// What the upper ones are in; a detached mount falls apart when the descriptor of its root is closed.
+    _parent: Option<OwnedFd>,
 }
 
 impl Layers {
     fn open(overlay: &Overlay, id_map: Option<BorrowedFd<'_>>) -> SysResult<Self> {
         let lowers: SysResult<Vec<OwnedFd>> = overlay.lowers.iter().map(|path| layer(path, id_map)).collect();
-        let upper = overlay.upper.as_ref().map(|(upper, work)| match id_map {
-            None => Ok((directory(CWD, upper)?, directory(CWD, work)?)),
-            // Both have to be on the same mount.
-            Some(_) => {
-                let parent =
-                    upper.parent().filter(|parent| work.parent() == Some(parent)).ok_or(Errno::XDEV)?;
-                let parent = layer(parent, id_map)?;
-                let below =
-                    |path: &Path| directory(parent.as_fd(), Path::new(path.file_name().ok_or(Errno::INVAL)?));
-                Ok((below(upper)?, below(work)?))
-            }
-        });
-        Ok(Self { lowers: lowers?, upper: upper.transpose()? })
+        let lowers = lowers?;
+        let Some((upper, work)) = &overlay.upper else {
+            return Ok(Self { lowers, upper: None, _parent: None });
+        };
+        if id_map.is_none() {
+            let upper = Some((directory(CWD, upper)?, directory(CWD, work)?));
+            return Ok(Self { lowers, upper, _parent: None });
+        }
+        // Both have to be on the same mount.
+        let parent = upper.parent().filter(|parent| work.parent() == Some(parent)).ok_or(Errno::XDEV)?;
+        let parent = layer(parent, id_map)?;
+        let below = |path: &Path| directory(parent.as_fd(), Path::new(path.file_name().ok_or(Errno::INVAL)?));
+        let upper = Some((below(upper)?, below(work)?));
+        Ok(Self { lowers, upper, _parent: Some(parent) })
     }
 
     /// The options of mount(2), with paths that are short however deep the layers lie.
@@ -186,7 +210,7 @@ mod tests {
     fn layers_show_through_a_detached_mount() {
         let base =
             std::env::temp_dir().join(format!("wharf-overlay-{}-{}", std::process::id(), "x".repeat(200)));
-        for directory in ["lower", "upper", "work", "upper2", "work2"] {
+        for directory in ["lower", "upper", "work", "upper2", "work2", "upper3", "work3"] {
             std::fs::create_dir_all(base.join(directory)).unwrap();
         }
         std::fs::write(base.join("lower/a"), "below").unwrap();
@@ -206,6 +230,35 @@ mod tests {
         let old_way = overlay.mount_from_a_thread().unwrap();
         assert!(RootDir::from_fd(old_way).resolve("a").is_ok());
         assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&*base.to_string_lossy()));
+        let mapped = Some((base.join("upper3"), base.join("work3")));
+        let mapped = Overlay { upper: mapped, ..overlay.clone() };
+        let clone =
+            crate::clone::Clone { namespaces: crate::namespace::Namespaces::USER, ..Default::default() };
+        let held = clone
+            .run(|| {
+                rustix::event::pause();
+                0
+            })
+            .unwrap();
+        for file in ["uid_map", "gid_map"] {
+            std::fs::write(format!("/proc/{}/{file}", held.pid), "0 100000 65536\n").unwrap();
+        }
+        let path = CString::new(format!("/proc/{}/ns/user", held.pid)).unwrap();
+        let namespace = crate::namespace::open(&path).unwrap();
+        crate::pidfd::send_signal(held.pidfd.as_fd(), 9).unwrap();
+        crate::pidfd::wait(held.pidfd.as_fd()).unwrap();
+        let map = IdMap { namespace: namespace.as_fd(), uid: 100_000, gid: 100_000 };
+        let root = RootDir::from_fd(mapped.mount_mapped(Some(map)).unwrap());
+        assert_eq!(root.stat("a").unwrap().st_uid, 100_000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                crate::identity::set_file_owner(100_000, 100_000).unwrap();
+                root.make_dir(Path::new("roots"), Mode::from_raw_mode(0o755)).unwrap();
+            });
+        });
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!(std::fs::metadata(base.join("upper3/roots")).unwrap().uid(), 0);
+        drop(root);
         let view = Overlay { lowers: vec![base.join("upper"), base.join("lower")], ..Overlay::default() };
         let root = RootDir::from_fd(view.mount().unwrap());
         assert!(root.resolve("made").is_ok() && root.resolve("a").is_ok());

@@ -17,6 +17,7 @@ mod lock;
 mod log;
 mod options;
 mod pidfile;
+mod remap;
 mod settings;
 mod usage;
 

@@ -123,6 +123,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     on("max-concurrent-uploads", '\0', "max-concurrent-uploads", Kind::Number),
     on("max-download-attempts", '\0', "max-download-attempts", Kind::Number),
     on("", '\0', "features", Kind::Document),
+    on("userns-remap", '\0', "userns-remap", Kind::Text),
     idle("", "allow-direct-routing", Kind::Flag),
     idle("allow-nondistributable-artifacts", "allow-nondistributable-artifacts", Kind::List),
     idle("api-cors-header", "api-cors-header", Kind::Text),
@@ -152,7 +153,6 @@ pub(crate) const OPTIONS: &[Opt] = &[
     idle("", "swarm-raft-election-tick", Kind::Number),
     idle("", "swarm-raft-heartbeat-tick", Kind::Number),
     idle("userland-proxy-path", "userland-proxy-path", Kind::Text),
-    idle("userns-remap", "userns-remap", Kind::Text),
 ];
 
 impl Opt {

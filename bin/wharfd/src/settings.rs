@@ -13,6 +13,7 @@ use crate::defaults::Defaults;
 use crate::host::Host;
 use crate::log::Level;
 use crate::options::{OPTIONS, parse_size};
+use crate::remap::Accounts;
 
 /// Everything the daemon runs by.
 #[derive(Debug)]
@@ -167,7 +168,19 @@ fn engine_config(read: &Reader<'_>, defaults: &Defaults, debug: bool) -> Result<
     fill_network(&mut config, read, defaults)?;
     fill_containers(&mut config, read)?;
     fill_registry(&mut config, read);
+    remap(&mut config, read)?;
     Ok(config)
+}
+
+/// Remapped engines keep their data apart, as the ids on disk tell something else.
+fn remap(config: &mut Config, read: &Reader<'_>) -> Result<(), String> {
+    let option = read.text("userns-remap").unwrap_or_default();
+    config.id_ranges = Accounts::of_machine().ranges(&option)?;
+    let first = |ranges: &[engine::config::IdRange]| ranges.first().map_or(0, |range| range.first);
+    if let Some(ranges) = &config.id_ranges {
+        config.data_root.push(format!("{}.{}", first(&ranges.uids), first(&ranges.gids)));
+    }
+    Ok(())
 }
 
 fn number_32(read: &Reader<'_>, key: &str) -> Result<Option<i32>, String> {

@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use linux::mount::{Change, Propagation, clone_tree};
-use linux::overlay::Overlay;
-use oci::runtime::Spec;
+use linux::overlay::{IdMap, Overlay};
+use oci::runtime::{IdMapping, Spec};
 use rustix::fs::CWD;
 
 use crate::error::{Error, Result};
 use crate::id_map::IdMaps;
+use crate::plan::host_id;
 use crate::request::RootTree;
 use crate::step::Step;
 
@@ -46,7 +47,13 @@ fn overlay(overlay: &Overlay, spec: &Spec) -> Result<OwnedFd> {
     let linux = spec.linux.as_ref().filter(|linux| !linux.uid_mappings.is_empty());
     let namespace =
         linux.map(|linux| maps.namespace(&linux.uid_mappings, &linux.gid_mappings)).transpose()?;
-    overlay.mount_mapped(namespace.map(AsFd::as_fd)).map_err(|error| Error::System {
+    let root = |mappings: &[IdMapping]| host_id(mappings, 0).unwrap_or_default();
+    let id_map = linux.zip(namespace).map(|(linux, namespace)| IdMap {
+        namespace: namespace.as_fd(),
+        uid: root(&linux.uid_mappings),
+        gid: root(&linux.gid_mappings),
+    });
+    overlay.mount_mapped(id_map).map_err(|error| Error::System {
         step: Step::Root,
         subject: error.to_string(),
         errno: linux::Errno::from_io_error(&error).unwrap_or(linux::Errno::INVAL),
