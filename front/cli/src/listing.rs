@@ -130,7 +130,7 @@ impl<T: 'static> Listing<T> {
     /// # Errors
     /// As [`Listing::print`].
     pub fn render(&'static self, format: &str, rows: Vec<T>) -> Result<String, Failure> {
-        let (table, source) = match format.trim() {
+        let (table, source) = match format.trim_matches(' ') {
             "" | "table" => (true, self.table.strip_prefix("table ").unwrap_or(self.table).to_owned()),
             "json" => (false, "{{json .}}".to_owned()),
             "raw" if !self.raw.is_empty() => (false, self.raw.to_owned()),
