@@ -162,7 +162,7 @@ pub(crate) fn links(inner: &Inner, record: &ContainerRecord, settings: &Settings
 }
 
 fn exposed_of(record: &ContainerRecord) -> Vec<(u16, network::Protocol)> {
-    let settings = super::create::settings_of(record).unwrap_or_default();
+    let settings = super::create_record::settings_of(record).unwrap_or_default();
     let published = settings.ports.iter().map(|port| (port.container_port, port.protocol.clone()));
     let mut ports: Vec<(u16, network::Protocol)> = settings
         .exposed

@@ -53,7 +53,7 @@ pub(crate) fn inspect(inner: &Inner, reference: &str, size: bool) -> Result<Insp
 fn host_config(inner: &Inner, record: &ContainerRecord) -> Result<api::container::HostConfig> {
     let mut document: api::container::HostConfig =
         record.documents.host_config.read().doing(|| "reading the host configuration".to_owned())?;
-    let settings = super::create::settings_of(record)?;
+    let settings = super::create_record::settings_of(record)?;
     if !settings.links.is_empty() {
         let shown = settings.links.iter().filter_map(|link| {
             let target = inner.find(&link.target).ok()?.record();

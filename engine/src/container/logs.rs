@@ -49,7 +49,7 @@ pub(crate) fn of_container(
                 "configured logging driver does not support reading",
             ));
         }
-        "local" => super::start::local_log_path(inner, &record),
+        "local" => super::launch::local_log_path(inner, &record),
         _ => inner.layout.log_path(record.id.as_str()),
     };
     let tty = record.config.tty;

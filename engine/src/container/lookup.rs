@@ -233,7 +233,7 @@ fn joined(inner: &Inner, settings: &Settings) -> Result<Joined> {
         let donor = donor(inner, id, "IPC")?;
         let record = donor.record();
         let shareable =
-            matches!(super::create::settings_of(&record)?.ipc, IpcMode::Shareable | IpcMode::Host);
+            matches!(super::create_record::settings_of(&record)?.ipc, IpcMode::Shareable | IpcMode::Host);
         if !shareable {
             return Err(Error::invalid(format!(
                 "failed to join IPC namespace: container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
@@ -256,7 +256,7 @@ pub(crate) fn shared_memory(inner: &Inner, settings: &Settings, id: &str) -> Opt
         IpcMode::Shareable => Some(inner.layout.shared_memory_dir(id)),
         IpcMode::Container(donor) => {
             let donor = inner.find(donor).ok()?.record();
-            shared_memory(inner, &super::create::settings_of(&donor).ok()?, donor.id.as_str())
+            shared_memory(inner, &super::create_record::settings_of(&donor).ok()?, donor.id.as_str())
         }
         IpcMode::Private | IpcMode::None => None,
     }

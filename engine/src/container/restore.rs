@@ -8,7 +8,7 @@ use model::ContainerId;
 use shim_protocol::{Exit, Phase, Snapshot};
 
 use super::start::{self, Cause};
-use super::{exit, health, remove};
+use super::{connect, exit, health, remove};
 use crate::engine::Inner;
 use crate::{Error, Result};
 
@@ -106,7 +106,7 @@ fn refresh_network(inner: &Inner, container: &Container) {
     container.update_volatile(|record| {
         for endpoint in &endpoints {
             let attachment = record.network.networks.entry(endpoint.network_name.clone()).or_default();
-            start::fill_attachment(attachment, endpoint);
+            connect::fill_attachment(attachment, endpoint);
         }
     });
 }

@@ -11,7 +11,7 @@ use api::container::{
 };
 use linux::cgroup::{BlockEntry, Statistics};
 
-use super::create::settings_of;
+use super::create_record::settings_of;
 use super::lookup;
 use super::settings::NetworkMode;
 use crate::Result;

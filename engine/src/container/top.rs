@@ -2,7 +2,7 @@
 
 use ::container::top;
 
-use super::create::settings_of;
+use super::create_record::settings_of;
 use super::lookup;
 use crate::engine::Inner;
 use crate::{Error, Result};

@@ -3,7 +3,8 @@
 use ::container::RestartPolicy;
 use api::container::{Resources, UpdateRequest, UpdateResponse};
 
-use super::create::{SETTINGS, settings_of};
+use super::create::SETTINGS;
+use super::create_record::settings_of;
 use super::settings::Limits;
 use super::spec::{BlkioNumbers, update_resources};
 use super::{events, limits, lookup};
@@ -37,7 +38,7 @@ pub(crate) fn update(inner: &Inner, reference: &str, request: &UpdateRequest) ->
         group.apply(&resources).map_err(Error::from_kinded).map_err(failed)?;
     }
     settings.limits = merged;
-    let value = super::create::document(&settings)?;
+    let value = super::create_record::document(&settings)?;
     let mut shown: serde_json::Value =
         record.documents.host_config.read().doing(|| "reading the host configuration".to_owned())?;
     write_document(&mut shown, &request.resources, &settings.limits);
@@ -45,7 +46,7 @@ pub(crate) fn update(inner: &Inner, reference: &str, request: &UpdateRequest) ->
         shown["RestartPolicy"] =
             serde_json::json!({"Name": policy.name(), "MaximumRetryCount": policy.maximum()});
     }
-    let shown = super::create::document(&shown)?;
+    let shown = super::create_record::document(&shown)?;
     let kept = container.update(|record| {
         record.extra.insert(SETTINGS.to_owned(), value);
         record.documents.host_config = shown;

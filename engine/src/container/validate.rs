@@ -1,16 +1,14 @@
 //! The request of `create` checked field by field, in Docker's order and with Docker's words.
 
-use std::collections::BTreeMap;
-
 use api::ApiVersion;
-use api::container::{Config as ContainerConfig, CreateRequest, HostConfig, Mount};
+use api::container::{Config as ContainerConfig, CreateRequest, HostConfig};
 use container::RestartPolicy;
 
 use super::limits::{self, Machine};
-use super::mount_request::{self, MountKind, MountRequest};
-use super::settings::{
-    self, Device, EndpointSettings, IpcMode, NetworkMode, PidMode, PortRequest, Settings, Ulimit,
-};
+use super::mount_request::{self, MountRequest};
+use super::settings::{self, Device, IpcMode, NetworkMode, PidMode, PortRequest, Settings, Ulimit};
+use super::validate_endpoint::check_endpoints;
+use super::validate_mount::check_mounts;
 use super::{capability, log_config, port_spec, security};
 use crate::{Config, Error, Result};
 
@@ -41,7 +39,7 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
-fn refuse<T>(message: impl Into<String>) -> Result<T> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::invalid(message))
 }
 
@@ -377,240 +375,6 @@ fn joined(text: &str, what: &str, context: &Context<'_>) -> Result<String> {
         }
         None => refuse(format!("invalid {what} mode: {text}")),
     }
-}
-
-fn check_endpoints(request: &CreateRequest) -> Result<BTreeMap<String, EndpointSettings>> {
-    let mut endpoints = BTreeMap::new();
-    let documents = request.networking_config.endpoints_config.iter().flatten();
-    for (name, document) in documents {
-        let settings = document.as_ref().map(endpoint_settings).unwrap_or_default();
-        check_endpoint(name, &settings)?;
-        endpoints.insert(name.clone(), settings);
-    }
-    let mac = &request.config.mac_address;
-    if !mac.is_empty() {
-        let name = request.host_config.network_mode.clone();
-        if !is_mac(mac) {
-            return refuse(format!("invalid config for network {name}: invalid MAC address {mac}"));
-        }
-        if !name.starts_with("container:") {
-            endpoints.entry(name).or_default().mac.clone_from(mac);
-        }
-    }
-    Ok(endpoints)
-}
-
-/// The wishes of an endpoint's document.
-pub fn endpoint_settings(document: &api::network::EndpointSettings) -> EndpointSettings {
-    let ipam = document.ipam_config.clone().unwrap_or_default();
-    EndpointSettings {
-        ipv4: ipam.ipv4_address,
-        ipv6: ipam.ipv6_address,
-        mac: document.mac_address.clone(),
-        aliases: document.aliases.clone().unwrap_or_default(),
-    }
-}
-
-fn is_mac(text: &str) -> bool {
-    text.parse::<network::endpoint::MacAddress>().is_ok()
-}
-
-/// Checks the wishes for one endpoint; all faults are listed at once, as Docker does.
-pub fn check_endpoint(name: &str, wish: &EndpointSettings) -> Result<()> {
-    let prefix = format!("invalid config for network {name}: ");
-    if !wish.mac.is_empty() && !is_mac(&wish.mac) {
-        return refuse(format!("{prefix}invalid MAC address {}", wish.mac));
-    }
-    let user_defined = !matches!(name, "bridge" | "host" | "none" | "default");
-    let mut faults = Vec::new();
-    if !user_defined && !(wish.ipv4.is_empty() && wish.ipv6.is_empty()) {
-        faults.push("user specified IP address is supported on user defined networks only".to_owned());
-    }
-    if !user_defined && !wish.aliases.is_empty() {
-        faults.push(
-            "network-scoped alias is supported only for containers in user defined networks".to_owned(),
-        );
-    }
-    for (family, text, valid) in [
-        ("IPv4", &wish.ipv4, wish.ipv4.parse::<std::net::Ipv4Addr>().is_ok()),
-        ("IPv6", &wish.ipv6, wish.ipv6.parse::<std::net::Ipv6Addr>().is_ok()),
-    ] {
-        if !text.is_empty() && !valid {
-            faults.push(format!("invalid {family} address: {text}"));
-        }
-        if !text.is_empty() && !user_defined {
-            faults.push(format!("no configured subnet or ip-range contain the IP address {text}"));
-        }
-    }
-    match faults.as_slice() {
-        [] => Ok(()),
-        [one] => refuse(format!("{prefix}invalid endpoint settings:\n{one}")),
-        many => {
-            let lines: Vec<String> = many.iter().map(|fault| format!("* {fault}")).collect();
-            refuse(format!("{prefix}invalid endpoint settings:\n{}", lines.join("\n")))
-        }
-    }
-}
-
-fn check_mounts(host: &HostConfig, checked: &mut Checked, version: ApiVersion) -> Result<()> {
-    for destination in host.tmpfs.iter().flatten().map(|(destination, _)| destination) {
-        if mount_request::clean_path(destination) == "/" && destination.starts_with('/') {
-            return refuse("invalid specification: destination can't be '/'");
-        }
-        mount_request::check_absolute(destination)?;
-    }
-    for mount in host.mounts.iter().flatten() {
-        check_option_kinds(mount, version)?;
-    }
-    for text in host.volumes_from.iter().flatten() {
-        checked.volumes_from.push(mount_request::parse_volumes_from(text)?);
-    }
-    for bind in host.binds.iter().flatten() {
-        checked.mounts.push(mount_request::parse_bind(bind, &host.volume_driver)?);
-    }
-    for mount in host.mounts.iter().flatten() {
-        checked.mounts.push(mount_request_of(mount)?);
-    }
-    let mut taken: Vec<String> =
-        host.tmpfs.iter().flatten().map(|(destination, _)| mount_request::clean_path(destination)).collect();
-    for mount in &checked.mounts {
-        if taken.contains(&mount.destination) {
-            return refuse(format!("Duplicate mount point: {}", mount.destination));
-        }
-        taken.push(mount.destination.clone());
-    }
-    Ok(())
-}
-
-fn check_option_kinds(mount: &Mount, version: ApiVersion) -> Result<()> {
-    if version.below(42) {
-        return Ok(());
-    }
-    for (given, kind, name) in [
-        (mount.bind_options.is_some(), "bind", "BindOptions"),
-        (mount.volume_options.is_some(), "volume", "VolumeOptions"),
-        (mount.tmpfs_options.is_some(), "tmpfs", "TmpfsOptions"),
-    ] {
-        if given && mount.kind != kind {
-            return refuse(format!("{name} must not be specified on mount type \"{}\"", mount.kind));
-        }
-    }
-    Ok(())
-}
-
-/// Reads one entry of `Mounts`.
-///
-/// # Errors
-/// `invalid mount config for type "bind": ...`.
-pub fn mount_request_of(mount: &Mount) -> Result<MountRequest> {
-    parse_mount(mount).map_err(|error| {
-        Error::invalid(format!("invalid mount config for type \"{}\": {}", mount.kind, error.message()))
-    })
-}
-
-fn parse_mount(mount: &Mount) -> Result<MountRequest> {
-    let kind = match mount.kind.as_str() {
-        "bind" => MountKind::Bind,
-        "volume" => MountKind::Volume,
-        "tmpfs" => MountKind::Tmpfs,
-        _ => return refuse("mount type unknown"),
-    };
-    mount_request::check_target(&mount.target)?;
-    let base = MountRequest {
-        kind,
-        destination: mount_request::clean_path(&mount.target),
-        writable: !mount.read_only,
-        ..MountRequest::default()
-    };
-    match kind {
-        MountKind::Bind => parse_bind_mount(mount, base),
-        MountKind::Volume => parse_volume_mount(mount, base),
-        MountKind::Tmpfs => parse_tmpfs_mount(mount, base),
-    }
-}
-
-fn parse_bind_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest> {
-    if mount.source.is_empty() {
-        return refuse("field Source must not be empty");
-    }
-    let options = mount.bind_options.clone().unwrap_or_default();
-    mount_request::check_propagation(&options.propagation)?;
-    mount_request::check_absolute(&mount.source)?;
-    let source = mount_request::clean_path(&mount.source);
-    if !options.create_mountpoint && std::fs::symlink_metadata(&source).is_err() {
-        return refuse(format!("bind source path does not exist: {source}"));
-    }
-    Ok(MountRequest {
-        source,
-        propagation: if options.propagation.is_empty() {
-            mount_request::DEFAULT_PROPAGATION.to_owned()
-        } else {
-            options.propagation
-        },
-        create_source: options.create_mountpoint,
-        non_recursive: options.non_recursive,
-        read_only_non_recursive: options.read_only_non_recursive,
-        read_only_force_recursive: options.read_only_force_recursive,
-        ..base
-    })
-}
-
-fn parse_volume_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest> {
-    let options = mount.volume_options.clone().unwrap_or_default();
-    if mount.source.is_empty() && mount.read_only {
-        return refuse("must not set ReadOnly mode when using anonymous volumes");
-    }
-    if !options.subpath.is_empty() {
-        if mount.source.is_empty() {
-            return refuse("must not set Subpath when using anonymous volumes");
-        }
-        let clean = mount_request::clean_path(&options.subpath);
-        if options.subpath.starts_with('/') || clean == ".." || clean.starts_with("../") {
-            return refuse("subpath must be a relative path within the volume");
-        }
-    }
-    let driver = options.driver_config.unwrap_or_default();
-    let name = if driver.name.is_empty() { "local".to_owned() } else { driver.name };
-    Ok(MountRequest {
-        name: mount.source.clone(),
-        mode: if name == "local" { "z".to_owned() } else { String::new() },
-        driver: name,
-        anonymous: mount.source.is_empty(),
-        copy: !options.no_copy,
-        subpath: options.subpath,
-        volume_labels: options.labels.unwrap_or_default(),
-        volume_options: driver.options.unwrap_or_default(),
-        ..base
-    })
-}
-
-fn parse_tmpfs_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest> {
-    if !mount.source.is_empty() {
-        return refuse("field Source must not be specified");
-    }
-    let options = mount.tmpfs_options.clone().unwrap_or_default();
-    let mut words = Vec::new();
-    if mount.read_only {
-        words.push("ro".to_owned());
-    }
-    if options.mode != 0 {
-        words.push(format!("mode={:o}", options.mode));
-    }
-    if options.size_bytes != 0 {
-        words.push(format!("size={}", human_size(options.size_bytes)));
-    }
-    for option in options.options.iter().flatten() {
-        words.push(option.join("="));
-    }
-    Ok(MountRequest { tmpfs_options: words.join(","), ..base })
-}
-
-/// Bytes with the largest unit that divides them.
-fn human_size(bytes: i64) -> String {
-    [(30, "g"), (20, "m"), (10, "k")]
-        .into_iter()
-        .find(|(shift, _)| bytes > 0 && bytes % (1 << shift) == 0)
-        .map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 fn check_ports(request: &CreateRequest, checked: &mut Checked) -> Result<()> {

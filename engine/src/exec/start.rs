@@ -10,9 +10,9 @@ use model::ExecId;
 use oci::runtime::{ConsoleSize, Process, User};
 use shim_protocol::{Attach, Exec, Target};
 
-use crate::container::create::settings_of;
+use crate::container::create_record::settings_of;
 use crate::container::spec::{add_home, capability_sets, replace_or_append, rlimits};
-use crate::container::{attach, capability, events, lookup, security, start as container_start};
+use crate::container::{attach, capability, events, launch as container_launch, lookup, security};
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -216,7 +216,7 @@ fn exec_failed(error: ::container::ShimError) -> Error {
     } else {
         format!("exec failed: unable to start container process: {body}")
     };
-    Error::internal(container_start::with_permission_words(format!(
+    Error::internal(container_launch::with_permission_words(format!(
         "OCI runtime exec failed: {body}: unknown"
     )))
 }

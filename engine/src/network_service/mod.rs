@@ -94,10 +94,10 @@ impl Networks<'_> {
         let wish = request
             .endpoint_config
             .as_ref()
-            .map(crate::container::validate::endpoint_settings)
+            .map(crate::container::validate_endpoint::endpoint_settings)
             .unwrap_or_default();
-        crate::container::validate::check_endpoint(&network.name, &wish)?;
-        let mut settings = crate::container::create::settings_of(&container.record())?;
+        crate::container::validate_endpoint::check_endpoint(&network.name, &wish)?;
+        let mut settings = crate::container::create_record::settings_of(&container.record())?;
         settings.endpoints.insert(network.name.clone(), wish);
         keep(&container, &settings, |record| {
             record.network.networks.entry(network.name.clone()).or_default();
@@ -125,7 +125,7 @@ impl Networks<'_> {
                 record.id, network.name
             )));
         }
-        let mut settings = crate::container::create::settings_of(&record)?;
+        let mut settings = crate::container::create_record::settings_of(&record)?;
         settings.endpoints.remove(&network.name);
         keep(&container, &settings, |record| {
             record.network.networks.remove(&network.name);
@@ -152,7 +152,7 @@ fn keep(
     settings: &crate::container::settings::Settings,
     change: impl FnOnce(&mut ::container::ContainerRecord),
 ) -> Result<()> {
-    let value = crate::container::create::document(settings)?;
+    let value = crate::container::create_record::document(settings)?;
     container
         .update(|record| {
             record.extra.insert(crate::container::create::SETTINGS.to_owned(), value);
