@@ -68,9 +68,8 @@ impl<'e> Joined<'e> {
         } else {
             publish_requests(settings)?
         };
-        let mut index = first;
         let others = settings.endpoints.keys().map(String::as_str).filter(|name| *name != primary);
-        for name in std::iter::once(primary).chain(others) {
+        for (index, name) in (first..).zip(std::iter::once(primary).chain(others)) {
             let request = attach_request(record, settings.endpoints.get(name), name, index)?;
             let request = AttachRequest {
                 publish: if index == first { publish.clone() } else { Vec::new() },
@@ -80,7 +79,6 @@ impl<'e> Joined<'e> {
                 self.inner.networks.attach(sandbox.as_ref(), request).map_err(Error::from_kinded)?;
             events::network(self.inner, &endpoint, "connect");
             self.endpoints.push(endpoint);
-            index += 1;
         }
         Ok(())
     }

@@ -12,10 +12,13 @@ use crate::{Error, Result};
 /// Programs kept; profiles given as text are rare, so this is never reached by honest use.
 const KEPT: usize = 64;
 
+/// A profile's text (empty for Docker's) and capabilities.
+type Key = (String, Vec<String>);
+
 /// Compiled programs by profile and capabilities.
 #[derive(Debug, Default)]
 pub(crate) struct FilterCache {
-    programs: Mutex<HashMap<(String, Vec<String>), Arc<Vec<u8>>>>,
+    programs: Mutex<HashMap<Key, Arc<Vec<u8>>>>,
 }
 
 /// Which profile a container gets: its name in the cache and its text; `None` means no filter.

@@ -32,7 +32,7 @@ pub(crate) fn kill(inner: &Arc<Inner>, reference: &str, signal: Option<&str>) ->
 
 fn parse(text: &str) -> Result<Signal> {
     match text.parse::<i32>() {
-        Ok(number) if Signal::from_number(number).is_none() => {
+        Ok(number) if number != 0 && Signal::from_number(number).is_none() => {
             Err(Error::invalid(format!("the linux daemon does not support signal {number}")))
         }
         _ => text.parse().map_err(Error::from_kinded),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ::container::{Container, Transition};
 use model::Filters;
 
+use super::create::SETTINGS;
+use super::create_record::settings_of;
 use super::parameters::RemoveParameters;
 use super::{events, exit, stop};
 use crate::engine::Inner;
@@ -12,10 +14,10 @@ use crate::{Error, Result};
 
 /// `DELETE /containers/{id}`.
 pub(crate) fn remove(inner: &Arc<Inner>, reference: &str, parameters: RemoveParameters) -> Result<()> {
-    let container = inner.find(reference)?;
     if parameters.link {
-        return Err(Error::internal("Conflict, cannot remove the default link name of the container"));
+        return remove_link(inner, reference);
     }
+    let container = inner.find(reference)?;
     let name = container.record().name.clone();
     if let Some(refusal) = container.record().lifecycle.refuse_remove(&name, parameters.force) {
         return Err(Error::from_kinded(refusal));
@@ -33,6 +35,30 @@ pub(crate) fn remove(inner: &Arc<Inner>, reference: &str, parameters: RemovePara
         return Err(Error::from_kinded(refusal));
     }
     remove_held(inner, &container, parameters.force, parameters.volumes)
+}
+
+/// `rm --link container/alias`.
+fn remove_link(inner: &Inner, reference: &str) -> Result<()> {
+    let Some((owner, alias)) = reference.trim_start_matches('/').split_once('/') else {
+        inner.find(reference)?;
+        return Err(Error::internal("Conflict, cannot remove the default link name of the container"));
+    };
+    let unknown = || Error::not_found(format!("No such container: {reference}"));
+    let container = inner.find(owner).map_err(|_| unknown())?;
+    let _operation = container.operate();
+    let mut settings = settings_of(&container.record())?;
+    let before = settings.links.len();
+    settings.links.retain(|link| link.alias != alias);
+    if settings.links.len() == before {
+        return Err(unknown());
+    }
+    let value = super::create_record::document(&settings)?;
+    container
+        .update(|record| {
+            record.extra.insert(SETTINGS.to_owned(), value);
+        })
+        .map_err(Error::from_kinded)?;
+    Ok(())
 }
 
 /// What `--rm` asks for, once the container has ended.

@@ -23,18 +23,18 @@ pub(crate) fn stop(inner: &Arc<Inner>, reference: &str, parameters: &StopParamet
     if let Some(refusal) = record.lifecycle.refuse_stop(record.id.as_str()) {
         return Err(Error::from_kinded(refusal));
     }
-    let signal = wanted_signal(&container, parameters)?;
+    let failed = |error: Error| error.prefixed(&format!("cannot stop container: {reference}"));
+    let signal = wanted_signal(&container, parameters).map_err(failed)?;
     let _operation = container.operate();
-    stop_held(inner, &container, signal, parameters.timeout)
-        .map_err(|error| error.prefixed(&format!("cannot stop container: {reference}")))
+    stop_held(inner, &container, signal, parameters.timeout).map_err(failed)
 }
 
 /// `restart` of the API.
 pub(crate) fn restart(inner: &Arc<Inner>, reference: &str, parameters: &StopParameters) -> Result<()> {
     let container = inner.find(reference)?;
-    let signal = wanted_signal(&container, parameters)?;
-    let _operation = container.operate();
     let failed = |error: Error| error.prefixed(&format!("Cannot restart container {reference}"));
+    let signal = wanted_signal(&container, parameters).map_err(failed)?;
+    let _operation = container.operate();
     let automatic = container.record().config.auto_remove;
     if container.record().lifecycle.state.is_running() {
         // A restart is not the end that --rm waits for.

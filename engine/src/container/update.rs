@@ -16,6 +16,8 @@ pub(crate) fn update(inner: &Inner, reference: &str, request: &UpdateRequest) ->
     let mut warnings = Vec::new();
     // Values of their own are checked before the container is looked at, as Docker does.
     let mut alone = limits::from_document(&request.resources);
+    // Here nothing and less than nothing take the limit away.
+    alone.pids = request.resources.pids_limit.map(|limit| if limit > 0 { limit } else { -1 });
     limits::check(&mut alone, &inner.machine, true, &mut warnings)?;
     let policy = restart_policy(request)?;
     let container = inner.find(reference)?;
@@ -28,6 +30,7 @@ pub(crate) fn update(inner: &Inner, reference: &str, request: &UpdateRequest) ->
         )));
     }
     let mut settings = settings_of(&record)?;
+    check_processors(&settings.limits, &alone).map_err(failed)?;
     let mut merged = merge(&settings.limits, &alone);
     check_together(&settings.limits, &merged).map_err(failed)?;
     limits::check(&mut merged, &inner.machine, true, &mut Vec::new()).map_err(failed)?;
@@ -71,7 +74,7 @@ fn restart_policy(request: &UpdateRequest) -> Result<Option<RestartPolicy>> {
 fn merge(old: &Limits, new: &Limits) -> Limits {
     let number = |new: i64, old: i64| if new == 0 { old } else { new };
     let text = |new: &String, old: &String| if new.is_empty() { old.clone() } else { new.clone() };
-    let mut merged = Limits {
+    Limits {
         memory: number(new.memory, old.memory),
         memory_reservation: number(new.memory_reservation, old.memory_reservation),
         memory_swap: number(new.memory_swap, old.memory_swap),
@@ -86,14 +89,21 @@ fn merge(old: &Limits, new: &Limits) -> Limits {
         pids: new.pids.or(old.pids),
         blkio_weight: if new.blkio_weight == 0 { old.blkio_weight } else { new.blkio_weight },
         ..old.clone()
-    };
-    if new.nano_cpus != 0 {
-        merged.cpu_period = 0;
-        merged.cpu_quota = 0;
-    } else if new.cpu_period != 0 || new.cpu_quota != 0 {
-        merged.nano_cpus = 0;
     }
-    merged
+}
+
+/// Processors are limited by their number or by period and quota; one does not replace the other.
+fn check_processors(old: &Limits, new: &Limits) -> Result<()> {
+    let (what, held) = match new.nano_cpus > 0 {
+        true if old.cpu_period > 0 => ("Nano CPUs", "CPU Period"),
+        true if old.cpu_quota > 0 => ("Nano CPUs", "CPU Quota"),
+        false if new.cpu_period > 0 && old.nano_cpus > 0 => ("CPU Period", "NanoCPUs"),
+        false if new.cpu_quota > 0 && old.nano_cpus > 0 => ("CPU Quota", "NanoCPUs"),
+        _ => return Ok(()),
+    };
+    Err(Error::conflict(format!(
+        "Conflicting options: {what} cannot be updated as {held} has already been set"
+    )))
 }
 
 fn check_together(old: &Limits, merged: &Limits) -> Result<()> {
@@ -133,9 +143,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processors_replace_quotas() {
-        let old = Limits { cpu_quota: 1000, cpu_period: 10_000, memory: 1, ..Limits::default() };
-        let merged = merge(&old, &Limits { nano_cpus: 5, ..Limits::default() });
-        assert_eq!((merged.cpu_quota, merged.nano_cpus, merged.memory), (0, 5, 1));
+    fn processors_and_quotas_exclude_each_other() {
+        let period = Limits { cpu_quota: 1000, cpu_period: 10_000, memory: 1, ..Limits::default() };
+        let quota = Limits { cpu_quota: 1000, ..Limits::default() };
+        let number = Limits { nano_cpus: 5, ..Limits::default() };
+        for (old, new, wanted) in [
+            (&period, &number, Some("Nano CPUs cannot be updated as CPU Period has")),
+            (&quota, &number, Some("Nano CPUs cannot be updated as CPU Quota has")),
+            (&number, &period, Some("CPU Period cannot be updated as NanoCPUs has")),
+            (&number, &quota, Some("CPU Quota cannot be updated as NanoCPUs has")),
+            (&period, &quota, None),
+            (&number, &number, None),
+        ] {
+            let refusal = check_processors(old, new).err().map(|error| error.to_string());
+            assert_eq!(
+                refusal,
+                wanted.map(|text| format!("Conflicting options: {text} already been set")),
+                "{old:?} {new:?}"
+            );
+        }
+        assert_eq!(merge(&period, &quota).cpu_period, 10_000);
     }
 }

@@ -6,10 +6,11 @@ use container::RestartPolicy;
 
 use super::limits::{self, Machine};
 use super::mount_request::{self, MountRequest};
-use super::settings::{self, Device, IpcMode, NetworkMode, PidMode, PortRequest, Settings, Ulimit};
+use super::settings::{self, Device, IpcMode, NetworkMode, PidMode, Settings, Ulimit};
 use super::validate_endpoint::check_endpoints;
+use super::validate_endpoint::check_ports;
 use super::validate_mount::check_mounts;
-use super::{capability, log_config, port_spec, security};
+use super::{capability, log_config, security};
 use crate::{Config, Error, Result};
 
 /// What the checks need to know besides the request.
@@ -107,6 +108,19 @@ fn write_defaults(request: &mut CreateRequest, context: &Context<'_>) {
             options.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
+    write_limit_defaults(host);
+    if context.version.below(42) {
+        host.console_size = [0, 0];
+        host.annotations = None;
+    }
+    if context.version.below(44)
+        && let Some(check) = &mut request.config.healthcheck
+    {
+        check.start_interval = 0;
+    }
+}
+
+fn write_limit_defaults(host: &mut HostConfig) {
     let resources = &mut host.resources;
     resources.oom_kill_disable.get_or_insert(false);
     resources.pids_limit = resources.pids_limit.filter(|limit| *limit > 0);
@@ -121,15 +135,6 @@ fn write_defaults(request: &mut CreateRequest, context: &Context<'_>) {
     let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
     host.masked_paths.get_or_insert_with(|| owned(&settings::MASKED_PATHS));
     host.readonly_paths.get_or_insert_with(|| owned(&settings::READONLY_PATHS));
-    if context.version.below(42) {
-        host.console_size = [0, 0];
-        host.annotations = None;
-    }
-    if context.version.below(44)
-        && let Some(check) = &mut request.config.healthcheck
-    {
-        check.start_interval = 0;
-    }
 }
 
 /// Network, isolation, and what they forbid beside them.
@@ -315,7 +320,7 @@ fn check_machine_part(request: &CreateRequest, checked: &mut Checked, context: &
 }
 
 fn check_storage(host: &HostConfig) -> Result<()> {
-    for (key, _) in host.storage_opt.iter().flatten() {
+    if let Some((key, _)) = host.storage_opt.iter().flatten().next() {
         let message = if key == "size" {
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option".to_owned()
         } else {
@@ -375,25 +380,4 @@ fn joined(text: &str, what: &str, context: &Context<'_>) -> Result<String> {
         }
         None => refuse(format!("invalid {what} mode: {text}")),
     }
-}
-
-fn check_ports(request: &CreateRequest, checked: &mut Checked) -> Result<()> {
-    let host = &request.host_config;
-    for (key, bindings) in host.port_bindings.iter().flatten() {
-        let (container_port, protocol) = port_spec::parse_key(key)?;
-        let empty = vec![api::container::PortBinding::default()];
-        for binding in bindings.as_ref().filter(|list| !list.is_empty()).unwrap_or(&empty) {
-            port_spec::parse_host_range(&binding.host_port)?;
-            checked.settings.ports.push(PortRequest {
-                container_port,
-                protocol: protocol.clone(),
-                host_ip: binding.host_ip.clone(),
-                host_port: binding.host_port.clone(),
-            });
-        }
-    }
-    if checked.settings.network == NetworkMode::Host && !checked.settings.ports.is_empty() {
-        checked.warnings.push("Published ports are discarded when using host network mode".to_owned());
-    }
-    Ok(())
 }

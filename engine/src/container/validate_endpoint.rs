@@ -1,11 +1,12 @@
-//! The networks of a `create` request, checked.
+//! The networks and ports of a `create` request, checked.
 
 use std::collections::BTreeMap;
 
 use api::container::CreateRequest;
 
-use super::settings::EndpointSettings;
-use super::validate::refuse;
+use super::port_spec;
+use super::settings::{EndpointSettings, NetworkMode, PortRequest};
+use super::validate::{Checked, refuse};
 use crate::Result;
 
 pub(super) fn check_endpoints(request: &CreateRequest) -> Result<BTreeMap<String, EndpointSettings>> {
@@ -52,7 +53,8 @@ pub fn check_endpoint(name: &str, wish: &EndpointSettings) -> Result<()> {
     }
     let user_defined = !matches!(name, "bridge" | "host" | "none" | "default");
     let mut faults = Vec::new();
-    if !user_defined && !(wish.ipv4.is_empty() && wish.ipv6.is_empty()) {
+    let wants_address = !wish.ipv4.is_empty() || !wish.ipv6.is_empty();
+    if !user_defined && wants_address {
         faults.push("user specified IP address is supported on user defined networks only".to_owned());
     }
     if !user_defined && !wish.aliases.is_empty() {
@@ -79,4 +81,25 @@ pub fn check_endpoint(name: &str, wish: &EndpointSettings) -> Result<()> {
             refuse(format!("{prefix}invalid endpoint settings:\n{}", lines.join("\n")))
         }
     }
+}
+
+pub(super) fn check_ports(request: &CreateRequest, checked: &mut Checked) -> Result<()> {
+    let host = &request.host_config;
+    for (key, bindings) in host.port_bindings.iter().flatten() {
+        let (container_port, protocol) = port_spec::parse_key(key)?;
+        let empty = vec![api::container::PortBinding::default()];
+        for binding in bindings.as_ref().filter(|list| !list.is_empty()).unwrap_or(&empty) {
+            port_spec::parse_host_range(&binding.host_port)?;
+            checked.settings.ports.push(PortRequest {
+                container_port,
+                protocol: protocol.clone(),
+                host_ip: binding.host_ip.clone(),
+                host_port: binding.host_port.clone(),
+            });
+        }
+    }
+    if checked.settings.network == NetworkMode::Host && !checked.settings.ports.is_empty() {
+        checked.warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    Ok(())
 }

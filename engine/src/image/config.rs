@@ -90,27 +90,14 @@ fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Res
     };
     match word {
         "CMD" => config.cmd = Some(command(rest, config.shell.as_deref())),
-        "ENTRYPOINT" => {
-            config.entrypoint = Some(command(rest, config.shell.as_deref()));
-        }
+        "ENTRYPOINT" => config.entrypoint = Some(command(rest, config.shell.as_deref())),
         "ENV" => {
             needs(rest)?;
-            for (key, value) in pairs(rest) {
-                let env = config.env.get_or_insert_default();
-                env.retain(|entry| entry.split('=').next() != Some(key.as_str()));
-                env.push(format!("{key}={value}"));
-            }
+            set_env(config, rest);
         }
         "EXPOSE" => {
             needs(rest)?;
-            for port in rest.split_whitespace() {
-                let key = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
-                let number = key.split(['/', '-']).next().unwrap_or("");
-                if number.parse::<u16>().is_err() {
-                    return Err(Error::invalid(format!("Invalid containerPort: {port}")));
-                }
-                config.exposed_ports.get_or_insert_default().insert(key, api::Empty::default());
-            }
+            expose(config, rest)?;
         }
         "LABEL" => {
             needs(rest)?;
@@ -122,7 +109,7 @@ fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Res
         }
         "USER" => {
             needs(rest)?;
-            config.user = rest.to_owned();
+            rest.clone_into(&mut config.user);
         }
         "VOLUME" => {
             needs(rest)?;
@@ -148,6 +135,26 @@ fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Res
         }
         "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
         _ => return Err(Error::invalid(format!("{original} is not a valid change command"))),
+    }
+    Ok(())
+}
+
+fn set_env(config: &mut Config, rest: &str) {
+    for (key, value) in pairs(rest) {
+        let env = config.env.get_or_insert_default();
+        env.retain(|entry| entry.split('=').next() != Some(key.as_str()));
+        env.push(format!("{key}={value}"));
+    }
+}
+
+fn expose(config: &mut Config, rest: &str) -> Result<()> {
+    for port in rest.split_whitespace() {
+        let key = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
+        let number = key.split(['/', '-']).next().unwrap_or("");
+        if number.parse::<u16>().is_err() {
+            return Err(Error::invalid(format!("Invalid containerPort: {port}")));
+        }
+        config.exposed_ports.get_or_insert_default().insert(key, api::Empty::default());
     }
     Ok(())
 }

@@ -116,10 +116,8 @@ fn summary(inner: &Inner, image: &::image::Image, containers: i64, shared_size: 
 
 /// With a name filter only the names that match it are shown.
 fn keep_matching_tags(summary: &mut Summary, filters: &Filters) {
-    for names in [&mut summary.repo_tags, &mut summary.repo_digests] {
-        if let Some(names) = names {
-            names.retain(|name| filters.any("reference", |pattern| matches_name(name, pattern)));
-        }
+    for names in [&mut summary.repo_tags, &mut summary.repo_digests].into_iter().flatten() {
+        names.retain(|name| filters.any("reference", |pattern| matches_name(name, pattern)));
     }
 }
 

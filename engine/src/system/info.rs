@@ -17,7 +17,6 @@ const HUB: &str = "https://index.docker.io/v1/";
 
 pub(super) fn info(inner: &Inner) -> Info {
     let config = inner.config();
-    let features = &inner.machine.features;
     let [running, paused, stopped] = counts(inner);
     let wanted_warnings = warnings(inner);
     Info {
@@ -30,31 +29,15 @@ pub(super) fn info(inner: &Inner) -> Info {
         driver: "overlay2".to_owned(),
         driver_status: driver_status(),
         plugins: plugins(),
-        memory_limit: features.memory_limit,
-        swap_limit: features.swap_limit,
-        kernel_memory_tcp: features.kernel_memory_tcp,
-        cpu_cfs_period: features.cpu_quota,
-        cpu_cfs_quota: features.cpu_quota,
-        cpu_shares: features.cpu_shares,
-        cpu_set: features.cpuset,
-        pids_limit: features.pids,
-        ipv4_forwarding: flag_file("/proc/sys/net/ipv4/ip_forward"),
-        bridge_nf_iptables: Some(flag_file("/proc/sys/net/bridge/bridge-nf-call-iptables")),
-        bridge_nf_ip6tables: Some(flag_file("/proc/sys/net/bridge/bridge-nf-call-ip6tables")),
         debug: config.debug,
         n_fd: count_entries("/proc/self/fd"),
-        oom_kill_disable: features.oom_kill_disable,
+        oom_kill_disable: inner.machine.features.oom_kill_disable,
         n_goroutines: count_entries("/proc/self/task"),
         system_time: Timestamp::now().to_string(),
         logging_driver: config.log.driver.clone(),
         cgroup_driver: config.cgroup_driver.clone(),
         cgroup_version: if inner.machine.cgroup_v2 { "2" } else { "1" }.to_owned(),
         n_events_listener: i64::try_from(inner.events.listeners()).unwrap_or(0),
-        kernel_version: version::kernel(),
-        operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
-        os_version: os_release("VERSION_ID").unwrap_or_default(),
-        os_type: "linux".to_owned(),
-        architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),
         index_server_address: HUB.to_owned(),
         registry_config: Some(registry_config(inner)),
         n_cpu: i64::from(inner.machine.processors),
@@ -80,6 +63,30 @@ pub(super) fn info(inner: &Inner) -> Info {
         default_address_pools: address_pools(inner),
         firewall_backend: Some(Firewall { driver: "nftables".to_owned(), info: None }),
         warnings: (!wanted_warnings.is_empty()).then_some(wanted_warnings),
+        ..machine_part(inner)
+    }
+}
+
+/// What the machine has and can limit.
+fn machine_part(inner: &Inner) -> Info {
+    let features = &inner.machine.features;
+    Info {
+        memory_limit: features.memory_limit,
+        swap_limit: features.swap_limit,
+        kernel_memory_tcp: features.kernel_memory_tcp,
+        cpu_cfs_period: features.cpu_quota,
+        cpu_cfs_quota: features.cpu_quota,
+        cpu_shares: features.cpu_shares,
+        cpu_set: features.cpuset,
+        pids_limit: features.pids,
+        ipv4_forwarding: flag_file("/proc/sys/net/ipv4/ip_forward"),
+        bridge_nf_iptables: Some(flag_file("/proc/sys/net/bridge/bridge-nf-call-iptables")),
+        bridge_nf_ip6tables: Some(flag_file("/proc/sys/net/bridge/bridge-nf-call-ip6tables")),
+        kernel_version: version::kernel(),
+        operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
+        os_version: os_release("VERSION_ID").unwrap_or_default(),
+        os_type: "linux".to_owned(),
+        architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),
         ..Info::default()
     }
 }
