@@ -176,6 +176,9 @@ fn execute(
         }
     };
     path.clone_into(&mut matches.path);
+    for note in &matches.notes {
+        println!("{note}");
+    }
     if let Some((fault, hint)) = matches::arity_fault(command, matches.args.len()) {
         let usage = help::usage(path, command);
         let text = format!(

@@ -12,6 +12,8 @@ pub struct Matches {
     pub args: Vec<String>,
     /// The command as it was typed, `docker container ls`.
     pub path: String,
+    /// What to tell about the flags before the command runs.
+    pub notes: Vec<String>,
 }
 
 /// Words that can't be parsed.
@@ -46,7 +48,7 @@ impl Matches {
     ) -> Result<Self, ParseFailure> {
         let flags: Vec<&'static Flag> = tables.iter().flat_map(|table| table.iter()).collect();
         let values = vec![Vec::new(); flags.len()];
-        let mut matches = Self { flags, values, args: Vec::new(), path: String::new() };
+        let mut matches = Self { flags, values, args: Vec::new(), path: String::new(), notes: Vec::new() };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if word == "--" {
@@ -82,9 +84,8 @@ impl Matches {
             return Err(ParseFailure::Flag(format!("bad flag syntax: {word}")));
         }
         let known = |wanted: &str| self.flags.iter().position(|flag| flag.long == wanted);
-        let index = known(name)
-            .or_else(|| OLDER.iter().find(|(older, _)| *older == name).and_then(|(_, newer)| known(newer)));
-        let Some(index) = index else {
+        let newer = || OLDER.iter().find(|(older, _)| *older == name).and_then(|(_, newer)| known(newer));
+        let Some(index) = known(name).or_else(newer) else {
             if name == "help" {
                 return Err(ParseFailure::Help);
             }
@@ -98,6 +99,10 @@ impl Matches {
                 None => return Err(ParseFailure::Flag(format!("flag needs an argument: --{name}"))),
             },
         };
+        if name == "time" && known(name).is_none() {
+            self.notes.push("Flag --time has been deprecated, use --timeout instead".to_owned());
+            return self.add_as("--time", index, value);
+        }
         self.add(index, value)
     }
 
@@ -141,14 +146,19 @@ impl Matches {
     }
 
     fn add(&mut self, index: usize, value: String) -> Result<(), ParseFailure> {
+        let Some(flag) = self.flags.get(index) else { return Ok(()) };
+        let shown = match flag.short {
+            '\0' => format!("--{}", flag.long),
+            letter => format!("-{letter}, --{}", flag.long),
+        };
+        self.add_as(&shown, index, value)
+    }
+
+    fn add_as(&mut self, shown: &str, index: usize, value: String) -> Result<(), ParseFailure> {
         let (Some(flag), Some(values)) = (self.flags.get(index), self.values.get_mut(index)) else {
             return Ok(());
         };
         if let Err(reason) = value::check(flag.kind, &value) {
-            let shown = match flag.short {
-                '\0' => format!("--{}", flag.long),
-                letter => format!("-{letter}, --{}", flag.long),
-            };
             let quoted = crate::value::quoted(&value);
             return Err(ParseFailure::Flag(format!(
                 "invalid argument {quoted} for \"{shown}\" flag: {reason}"

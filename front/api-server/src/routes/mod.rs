@@ -62,7 +62,7 @@ pub(crate) const TABLE: &[Route] = &[
     post("/containers/{}/rename", container::rename),
     post("/containers/{}/update", container::update),
     post("/containers/{}/exec", exec::create),
-    delete("/containers/{}", container::remove),
+    delete("/containers/{*}", container::remove),
     get("/exec/{}/json", exec::inspect),
     post("/exec/{}/start", exec::start),
     post("/exec/{}/resize", exec::resize),
