@@ -73,7 +73,7 @@ pub fn create(request: CreateRequest) -> Result<Created> {
 fn place(request: &CreateRequest) -> Result<Option<Cgroup>> {
     let Some(placement) = &request.cgroup else { return Ok(None) };
     let path = crate::cgroup::path(&placement.path);
-    let cgroup = Hierarchies::detect()?.create(&path)?;
+    let cgroup = Hierarchies::of_this_process()?.create(&path)?;
     let of_spec = request.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let none = Resources::default();
     let resources = placement.resources.as_ref().or(of_spec).unwrap_or(&none);

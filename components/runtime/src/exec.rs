@@ -111,7 +111,7 @@ fn differs(pid: i32, name: &str) -> Result<bool> {
 
 /// The target's own cgroup (it may have moved into one below its container's), or one that was asked for.
 fn find_cgroup(pid: i32, path: Option<&str>) -> Result<Option<Cgroup>> {
-    let Ok(hierarchies) = Hierarchies::detect() else { return Ok(None) };
+    let Ok(hierarchies) = Hierarchies::of_this_process() else { return Ok(None) };
     Ok(Some(match path {
         Some(path) => hierarchies.open(&crate::cgroup::path(path))?,
         None => hierarchies.of_process(u32::try_from(pid).unwrap_or_default())?,

@@ -52,12 +52,17 @@ fn accounting_dir() -> std::path::PathBuf {
     std::path::Path::new("/sys/fs/cgroup/cpuacct").join(enclosure_name())
 }
 
-/// CPU time in nanoseconds: everything in the enclosure but this program itself, and all threads of the kernel, which
-/// take namespaces, mounts and cgroups apart.
-pub(crate) fn machine_cpu() -> u64 {
+/// CPU time in nanoseconds of everything in the enclosure but this program itself.
+fn enclosed_cpu() -> u64 {
     let enclosed = std::fs::read_to_string(accounting_dir().join("cpuacct.usage")).unwrap_or_default();
     let enclosed: u64 = enclosed.trim().parse().unwrap_or_default();
-    (enclosed + kernel_threads()).saturating_sub(ran(std::process::id()))
+    enclosed.saturating_sub(ran(std::process::id()))
+}
+
+/// CPU time in nanoseconds: everything in the enclosure, and all threads of the kernel, which take namespaces, mounts and
+/// cgroups apart.
+pub(crate) fn machine_cpu() -> u64 {
+    enclosed_cpu() + kernel_threads()
 }
 
 /// Children of the kernel's thread maker.
@@ -81,7 +86,8 @@ pub(crate) fn once(operation: impl FnOnce() -> Result<(), String>) -> Result<Cos
     Ok(Cost { wall: milliseconds(wall), cpu: as_milliseconds(machine_cpu().saturating_sub(cpu)) })
 }
 
-/// Median wall and mean CPU of several turns of two operations that alternate.
+/// Median wall and CPU of several turns of two operations that alternate. What the kernel's threads do for strangers is
+/// found out in turns of doing nothing, and taken off.
 pub(crate) fn alternate(
     turns: usize,
     mut first: impl FnMut() -> Result<(), String>,
@@ -89,26 +95,44 @@ pub(crate) fn alternate(
 ) -> Result<(Cost, Cost), String> {
     first()?;
     second()?;
-    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let (mut left, mut right, mut nothing) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..turns {
         left.push(settled(&mut first)?);
         right.push(settled(&mut second)?);
+        nothing.push(settled(&mut || Ok(()))?);
     }
-    Ok((summary(&left), summary(&right)))
+    let noise = median(nothing.iter().map(|turn| turn.kernel / turn.window));
+    Ok((summary(&left, noise), summary(&right, noise)))
+}
+
+/// One turn, in milliseconds.
+struct Turn {
+    wall: f64,
+    /// With the pause.
+    window: f64,
+    enclosed: f64,
+    kernel: f64,
 }
 
 /// One turn with a pause behind it, so that teardown in the background is paid by the one who caused it.
-fn settled(operation: &mut impl FnMut() -> Result<(), String>) -> Result<Cost, String> {
-    let cpu = machine_cpu();
+fn settled(operation: &mut impl FnMut() -> Result<(), String>) -> Result<Turn, String> {
+    let (enclosed, kernel) = (enclosed_cpu(), kernel_threads());
     let start = Instant::now();
     operation()?;
     let wall = milliseconds(start.elapsed());
     std::thread::sleep(Duration::from_millis(120));
-    Ok(Cost { wall, cpu: as_milliseconds(machine_cpu().saturating_sub(cpu)) })
+    let since = |then: u64, now: u64| as_milliseconds(now.saturating_sub(then));
+    Ok(Turn {
+        wall,
+        window: milliseconds(start.elapsed()),
+        enclosed: since(enclosed, enclosed_cpu()),
+        kernel: since(kernel, kernel_threads()),
+    })
 }
 
-fn summary(costs: &[Cost]) -> Cost {
-    Cost { wall: median(costs.iter().map(|cost| cost.wall)), cpu: median(costs.iter().map(|cost| cost.cpu)) }
+fn summary(turns: &[Turn], noise: f64) -> Cost {
+    let cpu = |turn: &Turn| turn.enclosed + (turn.kernel - noise * turn.window).max(0.0);
+    Cost { wall: median(turns.iter().map(|turn| turn.wall)), cpu: median(turns.iter().map(cpu)) }
 }
 
 /// The middle value.

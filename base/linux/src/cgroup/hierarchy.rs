@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::group::{self, Cgroup};
 use super::{Error, Result};
@@ -58,6 +58,15 @@ impl Hierarchies {
             mount.controllers = read_controllers(&mount.point);
         }
         Self::from_mounts(mounts)
+    }
+
+    /// The same, read once: for processes whose mount namespace stays as it was when they started.
+    pub fn of_this_process() -> Result<Self> {
+        static KNOWN: OnceLock<Hierarchies> = OnceLock::new();
+        if let Some(known) = KNOWN.get() {
+            return Ok(known.clone());
+        }
+        Self::detect().map(|found| KNOWN.get_or_init(|| found).clone())
     }
 
     /// Only the version 2 hierarchy mounted at `point`, whatever else the machine has.

@@ -50,7 +50,7 @@ impl<'a> CgroupMount<'a> {
 
     /// Looks the machine's hierarchies up and copies what is to be copied.
     pub(crate) fn prepare(&self) -> Result<CgroupView> {
-        let hierarchies = Hierarchies::detect()?;
+        let hierarchies = Hierarchies::of_this_process()?;
         if self.version_2 || hierarchies.layout() == Layout::Unified {
             let unified = |layout, name: &str| layout == Layout::Unified || name == "unified";
             let point = hierarchies.mount_points().find(|(name, ..)| unified(hierarchies.layout(), name));
