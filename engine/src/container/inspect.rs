@@ -54,13 +54,12 @@ fn host_config(inner: &Inner, record: &ContainerRecord) -> Result<api::container
     let mut document: api::container::HostConfig =
         record.documents.host_config.read().doing(|| "reading the host configuration".to_owned())?;
     let settings = super::create_record::settings_of(record)?;
-    if !settings.links.is_empty() {
-        let shown = settings.links.iter().filter_map(|link| {
-            let target = inner.find(&link.target).ok()?.record();
-            Some(format!("/{}:/{}/{}", target.name, record.name, link.alias))
-        });
-        document.links = Some(shown.collect());
-    }
+    // Links go by `rm --link` and with what they lead to; the document is what was asked for.
+    let links = settings.links.iter().filter_map(|link| {
+        let target = inner.find(&link.target).ok()?.record();
+        Some(format!("/{}:/{}/{}", target.name, record.name, link.alias))
+    });
+    document.links = Some(links.collect()).filter(|links: &Vec<String>| !links.is_empty());
     if record.lifecycle.started_at.is_some() {
         // A first start fills these in.
         document.dns.get_or_insert_default();
