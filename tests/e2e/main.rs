@@ -2,6 +2,7 @@
 
 mod container;
 mod crash;
+mod front;
 mod image;
 mod isolation;
 mod parity;

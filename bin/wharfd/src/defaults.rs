@@ -15,11 +15,20 @@ pub(crate) struct Defaults {
     pub(crate) shim_path: PathBuf,
 }
 
+/// The last part of the name a program was called by.
+pub(crate) fn base_name(name: &str) -> &str {
+    Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// Whether a program of this name is to be dockerd.
+pub(crate) fn is_dockerd(name: &str) -> bool {
+    base_name(name) == "dockerd"
+}
+
 impl Defaults {
     /// For a program called by this name, with the shim at this path.
     pub(crate) fn of_program(name: &str, shim_path: PathBuf) -> Self {
-        let base = Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if base == "dockerd" { Self::docker(shim_path) } else { Self::wharf(shim_path) }
+        if is_dockerd(name) { Self::docker(shim_path) } else { Self::wharf(shim_path) }
     }
 
     /// wharf's own places.

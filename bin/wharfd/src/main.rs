@@ -44,11 +44,11 @@ fn main() -> ExitCode {
     };
     let defaults = Defaults::of_program(&program, shim_path());
     if arguments.help {
-        print!("{}", usage::usage(&program));
+        print!("{}", usage::usage(&program, &defaults));
         return ExitCode::SUCCESS;
     }
     if arguments.version {
-        print!("{}", usage::version());
+        print!("{}", usage::version(&program));
         return ExitCode::SUCCESS;
     }
     match start(&arguments, &defaults) {

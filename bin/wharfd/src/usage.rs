@@ -1,9 +1,11 @@
 //! What `--help` and `--version` print.
 
+use crate::defaults::{Defaults, base_name, is_dockerd};
 use crate::options::{Kind, OPTIONS};
 
 /// The usage, one line per flag.
-pub(crate) fn usage(program: &str) -> String {
+pub(crate) fn usage(program: &str, defaults: &Defaults) -> String {
+    let program = base_name(program);
     let mut lines: Vec<String> = OPTIONS
         .iter()
         .filter(|option| !option.flag.is_empty())
@@ -21,11 +23,16 @@ pub(crate) fn usage(program: &str) -> String {
                 Kind::Address => " ip",
                 Kind::Text | Kind::Document => " string",
             };
-            let note = if option.used { "" } else { "(accepted, no meaning here)" };
+            let note = match place(defaults, option.flag) {
+                Some(path) => format!("(default {path})"),
+                None if option.used => String::new(),
+                None => "(accepted, no meaning here)".to_owned(),
+            };
             format!("  {short}--{:<40}{note}", format!("{}{takes}", option.flag)).trim_end().to_owned()
         })
         .collect();
-    lines.push("      --config-file string".to_owned());
+    let file = format!("(default {})", defaults.config_file.display());
+    lines.push(format!("      --{:<40}{file}", "config-file string"));
     lines.push("      --help".to_owned());
     lines.push("      --on-demand".to_owned());
     lines.push("      --validate".to_owned());
@@ -36,12 +43,25 @@ pub(crate) fn usage(program: &str) -> String {
             .map(|text| text.rsplit_once("--").map_or(text, |(_, name)| name).to_owned())
     });
     format!(
-        "\nUsage:\t{program} [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n{}\n",
+        "\nUsage:  {program} [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n{}\n",
         lines.join("\n")
     )
 }
 
+/// Where a flag points when it is not given.
+fn place(defaults: &Defaults, flag: &str) -> Option<String> {
+    let path = match flag {
+        "data-root" => &defaults.data_root,
+        "exec-root" => &defaults.exec_root,
+        "pidfile" => &defaults.pidfile,
+        "host" => return Some(format!("unix://{}", defaults.socket.display())),
+        _ => return None,
+    };
+    Some(path.display().to_string())
+}
+
 /// One line with the version.
-pub(crate) fn version() -> String {
-    format!("wharf version {}, API {}\n", env!("CARGO_PKG_VERSION"), api::version::MAX)
+pub(crate) fn version(program: &str) -> String {
+    let name = if is_dockerd(program) { "Docker" } else { "wharf" };
+    format!("{name} version {}, API {}\n", env!("CARGO_PKG_VERSION"), api::version::MAX)
 }

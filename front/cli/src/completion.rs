@@ -82,6 +82,10 @@ fn find(session: &Session, before: &[String], last: &str) -> Vec<String> {
     }
     let fits = |candidate: &String| candidate.starts_with(last);
     let Some(command) = command else {
+        if path.is_empty() && last.starts_with('-') {
+            let flags = crate::settings::GLOBAL_FLAGS.iter();
+            return flags.map(|flag| format!("--{}", flag.long)).filter(fits).collect();
+        }
         let shown = entries.iter().filter(|entry| entry.section != Section::Hidden);
         return shown.map(|entry| entry.name.to_owned()).filter(fits).collect();
     };
@@ -102,6 +106,7 @@ fn names(session: &Session, path: &[&str]) -> Vec<String> {
         text if text.starts_with("image") || text.ends_with(" run") || text.ends_with(" create") => {
             ("/images/json", "/RepoTags")
         }
+        "completion" => return ["bash", "fish", "zsh"].map(str::to_owned).to_vec(),
         text if text.starts_with("network") => ("/networks", "/Name"),
         text if text.starts_with("volume") => ("/volumes", "/Name"),
         text if text.starts_with("context") => {

@@ -157,13 +157,25 @@ impl ContextStore {
     /// # Errors
     /// When files can't be removed.
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
-        for folder in [self.meta_dir(name), self.tls_dir(name)] {
-            if folder.exists() {
-                std::fs::remove_dir_all(&folder)
-                    .map_err(|error| file_failure("remove", &folder.display().to_string(), &error))?;
-            }
+        remove_folder(&self.meta_dir(name))?;
+        self.remove_certificates(name)
+    }
+
+    /// Removes a context's certificates.
+    ///
+    /// # Errors
+    /// When files can't be removed.
+    pub fn remove_certificates(&self, name: &str) -> Result<(), Failure> {
+        remove_folder(&self.tls_dir(name))
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(file_failure("remove", &folder.display().to_string(), &error))
         }
-        Ok(())
+        _ => Ok(()),
     }
 }
 

@@ -170,31 +170,44 @@ fn lay_out(text: &str) -> String {
     }
 }
 
-/// Shortens the cells of the widest columns until the lines fit; ids and names are never touched.
+/// Shortens cells until the lines fit: first those that are long by nature, then all but ids and names. What is still
+/// too long is cut at the edge.
 fn fit(text: &str, table: &str, width: usize) -> String {
-    const SHORTENED: [&str; 4] = ["COMMAND", "PORTS", "MOUNTS", "LABELS"];
-    let widest = table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0);
-    let mut over = widest.saturating_sub(width);
+    const LONG: [&str; 4] = ["COMMAND", "PORTS", "MOUNTS", "LABELS"];
+    let excess = |table: &str| {
+        table.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0).saturating_sub(width)
+    };
+    let mut over = excess(table);
     if over == 0 {
         return table.to_owned();
     }
     let mut rows: Vec<Vec<String>> =
         text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
-    for heading in SHORTENED {
-        let Some(index) = rows.first().and_then(|row| row.iter().position(|cell| cell == heading)) else {
-            continue;
-        };
-        let longest =
-            rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        let limit = longest.saturating_sub(over).max(heading.len().max(10));
-        for cell in rows.iter_mut().skip(1).filter_map(|row| row.get_mut(index)) {
-            *cell = crate::human::ellipsis(cell, limit);
-        }
-        over = over.saturating_sub(longest.saturating_sub(limit));
-        if over == 0 {
-            break;
-        }
+    let headings = rows.first().cloned().unwrap_or_default();
+    let kept = |heading: &str| heading.contains("ID") || heading.starts_with("NAME");
+    let place = |heading: &str| headings.iter().position(|held| held == heading);
+    for index in LONG.iter().filter_map(|heading| place(heading)) {
+        over = shorten(&mut rows, index, 10, over);
+    }
+    for index in (0..headings.len()).filter(|&index| headings.get(index).is_some_and(|text| !kept(text))) {
+        over = shorten(&mut rows, index, 8, over);
     }
     let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
-    terminal::Table::DOCKER.layout(&format!("{}\n", lines.join("\n")))
+    let table = terminal::Table::DOCKER.layout(&format!("{}\n", lines.join("\n")));
+    if excess(&table) == 0 {
+        return table;
+    }
+    table.lines().map(|line| crate::human::ellipsis(line.trim_end(), width) + "\n").collect()
+}
+
+/// Shortens a column by what is over, but not below a number of characters nor its heading; what is still over after it.
+fn shorten(rows: &mut [Vec<String>], index: usize, least: usize, over: usize) -> usize {
+    let width = |row: &Vec<String>| row.get(index).map_or(0, |cell| cell.chars().count());
+    let heading = rows.first().map_or(0, width);
+    let longest = rows.iter().map(width).max().unwrap_or(0);
+    let limit = longest.saturating_sub(over).max(heading).max(least);
+    for cell in rows.iter_mut().skip(1).filter_map(|row| row.get_mut(index)) {
+        *cell = crate::human::ellipsis(cell, limit);
+    }
+    over.saturating_sub(longest.saturating_sub(limit))
 }

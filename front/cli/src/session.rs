@@ -67,6 +67,9 @@ impl Session {
             (folder, _) => PathBuf::from(folder),
         };
         let config = ConfigFile::load(&config_dir)?;
+        if !globals.list("host").is_empty() && !globals.text("context").is_empty() {
+            return Err(Failure::text("conflicting options: cannot specify both --host and --context"));
+        }
         let verify = globals.on("tlsverify") || environment.own("TLS_VERIFY").is_some();
         let tls = TlsWish {
             on: verify || globals.on("tls") || environment.own("TLS").is_some(),
@@ -147,9 +150,6 @@ impl Session {
             return Err(Failure::text(
                 "Failed to initialize: unable to resolve docker endpoint: Specify only one -H",
             ));
-        }
-        if !self.hosts.is_empty() && !self.context_flag.is_empty() {
-            return Err(Failure::text("conflicting options: cannot specify both --host and --context"));
         }
         let name = self.context_name();
         if name != context_store::DEFAULT {

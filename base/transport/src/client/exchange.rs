@@ -260,7 +260,8 @@ fn read_head(connection: &mut Connection) -> Result<Head, HttpError> {
             return Ok(head);
         }
         if connection.fill().map_err(HttpError::Broken)? == 0 {
-            return Err(HttpError::Broken(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF")));
+            let why = connection.socket.fault().unwrap_or("EOF").to_owned();
+            return Err(HttpError::Broken(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, why)));
         }
     }
 }

@@ -2,16 +2,29 @@
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A connection, whatever carries it; clones share the descriptor.
 #[derive(Debug, Clone)]
-pub struct Socket(Arc<OwnedFd>);
+pub struct Socket(Arc<OwnedFd>, Fault);
+
+/// Why a connection ended, where something between its ends knows.
+pub(super) type Fault = Arc<OnceLock<String>>;
 
 impl Socket {
     /// Takes over a connected stream socket.
     pub fn new(descriptor: OwnedFd) -> Self {
-        Self(Arc::new(descriptor))
+        Self(Arc::new(descriptor), Fault::default())
+    }
+
+    /// The same with a place for the reason of its end.
+    pub(super) fn with_fault(descriptor: OwnedFd, fault: Fault) -> Self {
+        Self(Arc::new(descriptor), fault)
+    }
+
+    /// Why it ended, if that is known.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.1.get().map(String::as_str)
     }
 
     /// Ends the direction towards the engine; answers can still be read.

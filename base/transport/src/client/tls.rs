@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::Socket;
+use super::socket::Fault;
 
 /// Which certificates to use, and whether the engine's is checked.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +73,32 @@ pub(super) fn connect(address: &str, files: &TlsFiles) -> Result<Socket, TlsErro
         session.complete_io(&mut network)?;
     }
     let (ours, local) = UnixStream::pair()?;
+    let fault = Fault::default();
+    let told = Arc::clone(&fault);
     std::thread::spawn(move || {
-        let _ = pump(&mut session, &mut network, &local);
+        if let Err(error) = pump(&mut session, &mut network, &local) {
+            // The engine's alert may still lie unread when our writing failed.
+            let _ = session.read_tls(&mut network);
+            let alert = session.process_new_packets().err();
+            let _ = told.set(alert.map_or_else(|| error.to_string(), |alert| spoken(&alert)));
+        }
         let _ = local.shutdown(std::net::Shutdown::Both);
     });
-    Ok(Socket::new(OwnedFd::from(ours)))
+    Ok(Socket::with_fault(OwnedFd::from(ours), fault))
+}
+
+/// An alert in the words docker's users know.
+fn spoken(error: &rustls::Error) -> String {
+    use rustls::AlertDescription as Alert;
+    let words = match error {
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => "certificate required",
+        rustls::Error::AlertReceived(Alert::BadCertificate) => "bad certificate",
+        rustls::Error::AlertReceived(Alert::UnknownCA) => "unknown certificate authority",
+        rustls::Error::AlertReceived(Alert::CertificateExpired) => "expired certificate",
+        rustls::Error::AlertReceived(Alert::DecryptError) => "error decrypting message",
+        other => return other.to_string(),
+    };
+    format!("remote error: tls: {words}")
 }
 
 fn configuration(files: &TlsFiles) -> Result<ClientConfig, TlsError> {

@@ -311,6 +311,18 @@ impl Run<'_> {
     }
 }
 
+/// Fields that docker's client knows by Go's name, which is not the one in the document.
+fn go_named(value: &Value, name: &str) -> Option<Value> {
+    match name {
+        "ID" => value.entry("Id"),
+        "APIVersion" => value.entry("ApiVersion"),
+        "ImageID" => value.entry("ImageId"),
+        // A pointer that is left out of the document when it leads nowhere.
+        "Health" if value.entry("Pid").is_some() => Some(Value::Null(Shape::Pointer)),
+        _ => None,
+    }
+}
+
 fn field(place: &Place, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, ExecError> {
     match value {
         Value::Object(object) => match object.field(name, arguments) {
@@ -321,7 +333,8 @@ fn field(place: &Place, value: &Value, name: &str, arguments: &[Value]) -> Resul
             Some(found) if arguments.is_empty() => Ok(found),
             Some(_) => failure(place, format!("{name} has arguments but cannot be invoked as function")),
             None if *shape == Shape::Map => Ok(Value::Missing),
-            None => failure(place, format!("map has no entry for key {name:?}")),
+            None => go_named(value, name)
+                .map_or_else(|| failure(place, format!("map has no entry for key {name:?}")), Ok),
         },
         Value::Missing | Value::Null(Shape::Pointer | Shape::Struct) => {
             failure(place, format!("nil pointer evaluating interface {{}}.{name}"))

@@ -52,8 +52,16 @@ pub fn check_name(name: &str) -> Outcome {
 /// Certificates read from files, by the name they are stored under.
 pub type Certificates = Vec<(&'static str, Vec<u8>)>;
 
-/// Applies `--docker` to a context.
+/// Makes a context's endpoint anew from `--docker`.
 pub fn apply(session: &Session, context: &mut Context, fields: &[String]) -> Result<Certificates, Failure> {
+    context.host.clear();
+    context.skip_verify = false;
+    read_fields(session, context, fields).map_err(|failure| {
+        Failure::text(format!("unable to create docker endpoint config: {}", failure.message()))
+    })
+}
+
+fn read_fields(session: &Session, context: &mut Context, fields: &[String]) -> Result<Certificates, Failure> {
     let mut certificates = Certificates::new();
     for field in fields {
         let Some((key, value)) = field.split_once('=') else {
@@ -69,7 +77,12 @@ pub fn apply(session: &Session, context: &mut Context, fields: &[String]) -> Res
                 };
                 context.host = other;
             }
-            "skip-tls-verify" => context.skip_verify = crate::value::truth(value).map_err(Failure::text)?,
+            "skip-tls-verify" => {
+                context.skip_verify = crate::value::truth(value).map_err(|_| {
+                    let shown = crate::value::quoted(value);
+                    Failure::text(format!("skip-tls-verify: parsing {shown}: invalid syntax"))
+                })?;
+            }
             "ca" | "cert" | "key" => {
                 let bytes = std::fs::read(value).map_err(|error| file_failure("open", value, &error))?;
                 let name = match key {
@@ -84,7 +97,7 @@ pub fn apply(session: &Session, context: &mut Context, fields: &[String]) -> Res
     }
     if !context.host.is_empty() {
         api_client::Endpoint::parse(&context.host, None)
-            .map_err(|error| Failure::text(format!("unable to parse docker host: {error}")))?;
+            .map_err(|error| Failure::text(format!("unable to apply docker endpoint options: {error}")))?;
     }
     Ok(certificates)
 }
@@ -115,7 +128,6 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         matches.text("description").clone_into(&mut context.description);
     }
     if matches.given("docker") {
-        context.host.clear();
         certificates = apply(session, &mut context, matches.list("docker"))?;
     } else if !matches.given("from") {
         return Err(Failure::text("docker endpoint configuration is required"));

@@ -26,13 +26,14 @@ pub const COMMAND: Command = Command {
 struct Row {
     context: Context,
     current: bool,
+    error: String,
 }
 
 const COLUMNS: &[Column<Row>] = &[
     column("Current", "CURRENT", |row| Value::Bool(row.current)),
     column("Description", "DESCRIPTION", |row| human::ellipsis(&row.context.description, 60).into()),
     column("DockerEndpoint", "DOCKER ENDPOINT", |row| row.context.host.as_str().into()),
-    column("Error", "ERROR", |_| "".into()),
+    column("Error", "ERROR", |row| human::ellipsis(&row.error, 45).into()),
     column("Name", "NAME", |row| row.context.name.as_str().into()),
 ];
 
@@ -48,14 +49,19 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     let current = session.context_name();
     let mut contexts = session.contexts().list();
     contexts.push(default_context(session));
+    // The chosen one is shown even when it is not there.
+    let mut lost = String::new();
+    if contexts.iter().all(|context| context.name != current) {
+        lost = session.contexts().find(&current).err().map(|failure| failure.message()).unwrap_or_default();
+        contexts.push(Context { name: current.clone(), ..Context::default() });
+    }
     contexts.sort_by(|one, other| crate::commands::volume::list::natural(&one.name, &other.name));
     if matches.on("quiet") {
         contexts.iter().for_each(|context| println!("{}", context.name));
         warn(session);
         return Ok(());
     }
-    let rows =
-        contexts.into_iter().map(|context| Row { current: context.name == current, context }).collect();
+    let rows = contexts.into_iter().map(|context| row(context, &current, &lost)).collect();
     // The heading of the table must not be taken for a context in use.
     let format = match matches.text("format") {
         "" | "table" => "",
@@ -65,6 +71,12 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     print!("{}", if format.is_empty() { text.replacen("NAME *", "NAME  ", 1) } else { text });
     warn(session);
     Ok(())
+}
+
+fn row(context: Context, current: &str, lost: &str) -> Row {
+    let current = context.name == current;
+    let error = if current { lost.to_owned() } else { String::new() };
+    Row { context, current, error }
 }
 
 /// Tells that an address in the environment stands above contexts.

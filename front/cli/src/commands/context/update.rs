@@ -37,7 +37,9 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         matches.text("description").clone_into(&mut context.description);
     }
     let certificates = if matches.given("docker") {
-        apply(session, &mut context, matches.list("docker"))?
+        let fresh = apply(session, &mut context, matches.list("docker"))?;
+        store.remove_certificates(name)?;
+        fresh
     } else {
         Vec::new()
     };

@@ -1,0 +1,14 @@
+//! What the command line and the daemon promise besides running containers.
+
+mod completion;
+mod config;
+mod context;
+mod daemon;
+mod folder;
+mod follow;
+mod health;
+mod help;
+mod plugin;
+mod tls;
+mod transfer;
+mod width;
