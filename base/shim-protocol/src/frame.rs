@@ -23,6 +23,9 @@ pub const MAX_TAIL: usize = 256 << 10;
 /// Most descriptors of one frame.
 pub const MAX_DESCRIPTORS: usize = 4;
 
+/// Most descriptors that may wait for their frames; more are nobody's honest messages.
+const MAX_WAITING: usize = 16 * MAX_DESCRIPTORS;
+
 const HEADER: usize = 12;
 const READ_STEP: usize = 16 << 10;
 
@@ -193,6 +196,7 @@ impl Reader {
         self.bytes.truncate(start + *result.as_ref().unwrap_or(&0));
         match result {
             Ok(0) => Err(FrameError::Closed),
+            Ok(_) if self.descriptors.len() > MAX_WAITING => Err(FrameError::Descriptors),
             Ok(_) | Err(Errno::INTR) => Ok(true),
             Err(Errno::AGAIN) => Ok(false),
             Err(Errno::CONNRESET) => Err(FrameError::Closed),
@@ -324,6 +328,49 @@ mod tests {
         left.write_all(&[2, 0, 1].map(u32::to_le_bytes).concat()).unwrap();
         left.write_all(b"{}").unwrap();
         assert!(matches!(Reader::new().read_frame(&right), Err(FrameError::Descriptors)));
+    }
+
+    /// Random bytes in random pieces, half of them behind a header that makes sense: a message, a wait or a refusal.
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for round in 0..2000 {
+            let (mut left, right) = UnixStream::pair().unwrap();
+            let size = usize::try_from(random() % 300).unwrap();
+            let mut bytes: Vec<u8> = (0..size).map(|_| random().to_le_bytes()[0]).collect();
+            if round % 2 == 0 {
+                let header = [random() % 200, random() % 100, 0];
+                let header = header.map(|number| u32::try_from(number).unwrap().to_le_bytes()).concat();
+                bytes.splice(0..0, header);
+            }
+            for piece in bytes.chunks(20 + usize::try_from(random() % 50).unwrap()) {
+                left.write_all(piece).unwrap();
+            }
+            drop(left);
+            let mut reader = Reader::new();
+            while let Ok(frame) = reader.read_frame(&right) {
+                assert!(frame.json.len() + frame.tail.len() <= bytes.len());
+                let _ = frame.parse::<Request>();
+                let _ = frame.parse::<crate::ShimMessage>();
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_descriptors_ends_the_connection() {
+        let (left, right) = UnixStream::pair().unwrap();
+        let mut reader = Reader::new();
+        let outcome = (0..1000).try_for_each(|_| {
+            send_part(left.as_fd(), &[IoSlice::new(&[0])], &[left.as_fd(); MAX_DESCRIPTORS]).unwrap();
+            reader.fill(&right).map(drop)
+        });
+        assert!(matches!(outcome, Err(FrameError::Descriptors)));
     }
 
     #[test]
