@@ -111,6 +111,11 @@ fn every_injected_failure_leaves_nothing() {
         fixture.fail_at(step);
         assert!(fixture.exec(&id, "true").1.starts_with("injected failure"), "{step}");
     }
+    fixture.fail_at("stop.signal");
+    let parameters = StopParameters { timeout: Some(0), signal: None };
+    let stopped = fixture.engine().containers().stop(&id, &parameters);
+    assert!(message(stopped).ends_with("injected failure at stop.signal"));
+    assert!(fixture.engine().containers().inspect(&id, false).unwrap().state.running);
     for step in ["remove.network", "remove.volumes", "remove.root", "remove.directory"] {
         fixture.fail_at(step);
         let parameters = RemoveParameters { force: true, volumes: true, link: false };

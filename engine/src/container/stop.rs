@@ -71,6 +71,7 @@ pub(crate) fn stop_held(
     signal: Signal,
     timeout: Option<i64>,
 ) -> Result<()> {
+    inner.step("stop.signal")?;
     let record = container.record();
     mark_stopped(container)?;
     if call_off_restart(inner, container)? {
