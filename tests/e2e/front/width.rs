@@ -1,6 +1,7 @@
 //! Tables fit the terminal they are printed on, and are whole when nobody reads them there.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use testkit::{Engine, Terminal};
 
@@ -29,6 +30,11 @@ fn tables_fit_a_narrow_terminal() {
         command.args(["-c", &script]).env("DOCKER_HOST", engine.host()).env("DOCKER_CONFIG", engine.root());
         let mut terminal = Terminal::spawn(&mut command);
         assert_eq!(terminal.exit_code(), 0);
+        // What was printed last may still be on its way.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while terminal.screen().lines().count() < 2 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let screen = terminal.screen();
         assert!(screen.lines().count() > 1, "{arguments}: {screen:?}");
         for line in screen.lines() {

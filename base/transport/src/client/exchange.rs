@@ -140,7 +140,7 @@ impl HttpClient {
         let sent = (&connection.socket).write_all(&message);
         match read_head(&mut connection) {
             Ok(head) => Ok(self.answer(method, head, connection)),
-            Err(error) => Err(sent.err().map_or(error, HttpError::Broken)),
+            Err(error) => Err(sent.err().map_or(error, |cause| broken(&connection.socket, cause))),
         }
     }
 
@@ -163,7 +163,7 @@ impl HttpClient {
             message.extend_from_slice(bytes);
         }
         let mut connection = Connection::new(self.dial()?);
-        (&connection.socket).write_all(&message).map_err(HttpError::Broken)?;
+        (&connection.socket).write_all(&message).map_err(|error| broken(&connection.socket, error))?;
         let head = read_head(&mut connection)?;
         if head.status >= 300 {
             return Ok(Err(self.answer(method, head, connection)));
@@ -180,7 +180,7 @@ impl HttpClient {
     ) -> Result<Response, HttpError> {
         let mut connection = Connection::new(self.dial()?);
         let socket = connection.socket.clone();
-        (&socket).write_all(head.as_bytes()).map_err(HttpError::Broken)?;
+        (&socket).write_all(head.as_bytes()).map_err(|error| broken(&socket, error))?;
         let failure = Arc::new(Mutex::new(None));
         let reported = Arc::clone(&failure);
         std::thread::spawn(move || {
@@ -250,6 +250,12 @@ impl HttpClient {
     }
 }
 
+/// A broken connection, for the reason its other end gave if it gave one.
+fn broken(socket: &Socket, error: std::io::Error) -> HttpError {
+    let why = socket.fault().map(|why| std::io::Error::new(error.kind(), why.to_owned()));
+    HttpError::Broken(why.unwrap_or(error))
+}
+
 fn read_head(connection: &mut Connection) -> Result<Head, HttpError> {
     loop {
         if let Some((head, length)) = Head::parse(connection.pending())? {
@@ -259,9 +265,9 @@ fn read_head(connection: &mut Connection) -> Result<Head, HttpError> {
             }
             return Ok(head);
         }
-        if connection.fill().map_err(HttpError::Broken)? == 0 {
-            let why = connection.socket.fault().unwrap_or("EOF").to_owned();
-            return Err(HttpError::Broken(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, why)));
+        if connection.fill().map_err(|error| broken(&connection.socket, error))? == 0 {
+            let end = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF");
+            return Err(broken(&connection.socket, end));
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn connect(address: &str, files: &TlsFiles) -> Result<Socket, TlsErro
     let mut network = TcpStream::connect(address)?;
     network.set_nodelay(true)?;
     while session.is_handshaking() {
-        session.complete_io(&mut network)?;
+        session.complete_io(&mut network).map_err(refusal)?;
     }
     let (ours, local) = UnixStream::pair()?;
     let fault = Fault::default();
@@ -85,6 +85,21 @@ pub(super) fn connect(address: &str, files: &TlsFiles) -> Result<Socket, TlsErro
         let _ = local.shutdown(std::net::Shutdown::Both);
     });
     Ok(Socket::with_fault(OwnedFd::from(ours), fault))
+}
+
+/// Why a handshake failed, in the words docker's users know.
+fn refusal(error: std::io::Error) -> std::io::Error {
+    use rustls::CertificateError as Fault;
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let words = match cause {
+        // An authority of the same name with another key looks like a bad signature.
+        Some(rustls::Error::InvalidCertificate(Fault::UnknownIssuer | Fault::BadSignature)) => {
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
+        }
+        Some(alert @ rustls::Error::AlertReceived(_)) => spoken(alert),
+        _ => return error,
+    };
+    std::io::Error::new(error.kind(), words)
 }
 
 /// An alert in the words docker's users know.
