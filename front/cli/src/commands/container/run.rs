@@ -37,6 +37,8 @@ pub const COMMAND: Command = Command {
 fn run(session: &Session, matches: &Matches) -> Outcome {
     run_inner(session, matches).map_err(|failure| match failure {
         Failure::Status(_) => failure,
+        // Nobody reads any more: `docker run ... | head`.
+        failure if failure.is_broken_pipe() => failure,
         Failure::Text { code: 1, ref text } if text == NO_TERMINAL || text == BOTH => failure,
         Failure::Text { code: 125, text } if text.starts_with("invalid pull option") => {
             told(session, matches, &text, 125)
