@@ -95,6 +95,12 @@ impl TlsAcceptor {
         let mut session = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
         client.set_read_timeout(Some(HANDSHAKE_PATIENCE))?;
         let mut stream = &client;
+        let mut first = [0];
+        rustix::net::recv(&client, &mut first, rustix::net::RecvFlags::PEEK)?;
+        // A handshake starts with a control character, a request with its method.
+        if first[0].is_ascii_uppercase() {
+            return Err(answer_plain(stream));
+        }
         while session.is_handshaking() {
             if let Err(error) = session.complete_io(&mut stream) {
                 // The alert tells the client why, when there is one.
@@ -276,4 +282,14 @@ impl Pump {
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Tells a client that speaks plain HTTP so; what it sent is read first, so that the answer is not lost with it.
+fn answer_plain(mut stream: &UnixStream) -> io::Error {
+    const TEXT: &[u8] =
+        b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write_all(TEXT);
+    let _ = stream.shutdown(Shutdown::Both);
+    io::Error::other("a client sent an HTTP request to an HTTPS server")
 }
