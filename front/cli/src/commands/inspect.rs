@@ -65,7 +65,9 @@ fn find(client: &Client, wanted: &str, name: &str, size: bool) -> Result<Json, F
         }
         let sized = size && kind == "container";
         let query = Query::new().flag("size", sized);
-        match client.get::<Json>(&format!("{before}{}{after}", path_escape(name)), &query) {
+        // A container's name is also known with its slash, which would not survive in a path.
+        let known = if kind == "container" { name.strip_prefix('/').unwrap_or(name) } else { name };
+        match client.get::<Json>(&format!("{before}{}{after}", path_escape(known)), &query) {
             Ok(document) => return Ok(document),
             Err(error) if !wanted.is_empty() => return Err(error.into()),
             Err(error) if error.is_not_found() || is_elsewhere(&error.to_string(), kind) => {}
