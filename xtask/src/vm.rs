@@ -44,7 +44,7 @@ const MODULES: [&str; 21] = [
 ];
 
 /// The tests that run there when no filter is given: one of each kind, as emulation is slow.
-const SMOKE: &[&str] = &["smoke::"];
+const SMOKE: &[&str] = &["smoke::", "isolation::", "volume::"];
 
 /// Longest time the machine may take.
 const DEADLINE: Duration = Duration::from_secs(900);
