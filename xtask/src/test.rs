@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::build::cargo;
-use crate::{Outcome, dependencies, packages, tidy};
+use crate::{Outcome, dependencies, packages, tidy, vm};
 
 /// A part of the run by its name.
 type Part = (&'static str, fn() -> Outcome);
@@ -11,7 +11,7 @@ type Part = (&'static str, fn() -> Outcome);
 /// Runs each part in turn; the first that fails ends the run.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let only = arguments.first().map(String::as_str);
-    let parts: [Part; 7] = [
+    let parts: [Part; 8] = [
         ("packages", || packages::ensure(packages::TESTS)),
         ("format", || cargo(&["fmt", "--all", "--check"])),
         ("tidy", tidy::run),
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         ("build", || cargo(&["build", "--workspace", "--tests", "--bins"])),
         ("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
         ("tests", || cargo(&["test", "--workspace", "--no-fail-fast"])),
+        ("emulated", || vm::run(&[])),
     ];
     for (name, part) in parts {
         if only.is_some_and(|only| only != name) {

@@ -160,7 +160,7 @@ mod tests {
         check("ann", Ok(Some((200_000, 200_000))));
         check("1000", Ok(Some((200_000, 200_000))));
         check("ann:staff", Ok(Some((200_000, 300_000))));
-        check("default", Ok(Some((265_536, 265_536))));
+        check("default", Ok(Some((265_536, 300_100))));
         check("bob", Err("Can't create ID mappings: no subuid ranges found for user \"bob\""));
         check("nobody", Err("unable to find user nobody: no matching entries in passwd file"));
     }
