@@ -19,10 +19,10 @@ fn listed(help: &str) -> Vec<String> {
             inside = line.ends_with("Commands:");
         } else if let (true, Some(name)) =
             (inside, line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()))
+            && !name.is_empty()
+            && !name.ends_with('*')
         {
-            if !name.is_empty() && !name.ends_with('*') {
-                found.push(name.to_owned());
-            }
+            found.push(name.to_owned());
         }
     }
     found
