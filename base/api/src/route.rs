@@ -41,7 +41,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/containers/{}/rename"),
     route("POST", "/containers/{}/update"),
     route("POST", "/containers/{}/exec"),
-    route("DELETE", "/containers/{}"),
+    route("DELETE", "/containers/{*}"),
     // exec
     route("GET", "/exec/{}/json"),
     route("POST", "/exec/{}/start"),
