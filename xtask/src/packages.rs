@@ -19,6 +19,7 @@ pub(crate) const IMAGES: &[Package] = &[
 pub(crate) const TESTS: &[Package] = &[
     ("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
+    ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
 ];
 
 /// Installs what is missing.
