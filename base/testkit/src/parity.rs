@@ -148,6 +148,7 @@ fn run_command(target: &Target, line: &str, record: bool) -> Vec<String> {
         .arg("-c")
         .arg(script)
         .current_dir(&target.work_dir)
+        .env("HOME", "/root")
         .env("PARITY_PROGRAM", &target.program)
         .env("DOCKER_HOST", format!("unix://{}", target.socket.display()))
         .env("DOCKER_CONFIG", config)
