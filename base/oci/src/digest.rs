@@ -143,6 +143,11 @@ impl Digester {
         Self { algorithm, context: ring::digest::Context::new(function) }
     }
 
+    /// The hash function.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.context.update(bytes);

@@ -1,31 +1,68 @@
-//! Blobs by digest: a file appears under its name only when it is complete, verified and on disk.
+//! Blobs by digest: a file appears under its name only when it is complete and verified.
+//!
+//! ```text
+//! blobs/<algorithm>/<hex>     complete and verified; on disk before a record refers to it
+//! partial/<algorithm>/<hex>   what is there of a blob whose digest was known before it came, also after a crash
+//! ingest/<random>             blobs whose digest comes out at their end; emptied at open
+//! ```
 
+mod flush;
+mod ingest;
+mod partial;
+
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use oci::Digest;
 use oci::digest::{Algorithm, Digester};
+use oci::image::Descriptor;
 use serde::de::DeserializeOwned;
 
-use crate::ImageError;
 use crate::error::{Result, file_error};
+use crate::{ImageError, Limits};
 
-/// Largest manifest, index or configuration that is read, bytes.
-pub const DOCUMENT_LIMIT: u64 = 8 << 20;
+use flush::Flusher;
+pub use ingest::{Follow, Ingest};
+pub use partial::Resumed;
 
-/// The directory of blobs.
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+/// The directory of blobs. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Content {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     root: PathBuf,
+    limits: Limits,
+    /// Digests somebody is taking in just now.
+    busy: Mutex<HashSet<Digest>>,
+    /// One of them is free again.
+    freed: Condvar,
+    /// Blobs that came in and that perhaps nobody refers to.
+    fresh: Mutex<HashSet<Digest>>,
+    flusher: Flusher,
 }
 
 impl Content {
-    /// Opens the directory (made 0700) and removes unfinished ingests.
-    pub fn open(root: &Path) -> Result<Self> {
-        let content = Self { root: root.to_owned() };
+    /// Opens the directory (made 0700). Unfinished ingests are removed, but what is there of blobs with a known digest
+    /// stays within its limits.
+    pub fn open(root: &Path, limits: Limits) -> Result<Self> {
         store::file::make_private_dir(root).map_err(file_error("prepare", root))?;
+        let shared = Shared {
+            root: root.to_owned(),
+            limits,
+            busy: Mutex::default(),
+            freed: Condvar::new(),
+            fresh: Mutex::default(),
+            flusher: Flusher::default(),
+        };
+        let content = Self { shared: Arc::new(shared) };
         let ingest = content.ingest_dir();
         match std::fs::remove_dir_all(&ingest) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -33,9 +70,12 @@ impl Content {
             }
             _ => {}
         }
-        for directory in [ingest, content.blob_dir(Algorithm::Sha256), content.blob_dir(Algorithm::Sha512)] {
-            store::file::make_private_dir(&directory).map_err(file_error("prepare", &directory))?;
+        let blobs = ALGORITHMS.map(|algorithm| content.blob_dir(algorithm));
+        let partial = ALGORITHMS.map(|algorithm| content.partial_dir(algorithm));
+        for directory in blobs.iter().chain(&partial).chain([&ingest]) {
+            store::file::make_private_dir(directory).map_err(file_error("prepare", directory))?;
         }
+        content.trim_partial(limits.partial_age, limits.partial_bytes)?;
         Ok(content)
     }
 
@@ -49,6 +89,22 @@ impl Content {
         std::fs::metadata(self.path(digest)).ok().map(|metadata| metadata.len())
     }
 
+    /// Whether a blob is there, so that it need not be had again. A file that was damaged meanwhile is removed.
+    ///
+    /// # Errors
+    /// When the blob has another size than the descriptor says.
+    pub fn has(&self, blob: &Descriptor) -> Result<bool> {
+        match self.size(&blob.digest) {
+            None => Ok(false),
+            Some(size) if size == blob.size => Ok(true),
+            Some(_) if self.verify(&blob.digest).is_ok() => Err(ImageError::Inconsistent {
+                what: format!("descriptor of {}", blob.digest),
+                reason: "the content has another size",
+            }),
+            Some(_) => self.remove(&blob.digest).map(|()| false),
+        }
+    }
+
     /// Opens a blob.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.path(digest);
@@ -58,14 +114,28 @@ impl Content {
         })
     }
 
+    /// Reads a whole blob and compares its digest; answers its size.
+    pub fn verify(&self, digest: &Digest) -> Result<u64> {
+        let mut digester = Digester::new(digest.algorithm());
+        let size = hash(&mut self.open_blob(digest)?, &mut digester)
+            .map_err(file_error("read", &self.path(digest)))?;
+        let found = digester.finish();
+        if found == *digest {
+            Ok(size)
+        } else {
+            Err(ImageError::Mismatch { expected: digest.clone(), found })
+        }
+    }
+
     /// The bytes of a document, verified.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.path(digest);
+        let limit = self.shared.limits.document;
         let mut bytes = Vec::new();
-        let mut file = self.open_blob(digest)?.take(DOCUMENT_LIMIT + 1);
+        let mut file = self.open_blob(digest)?.take(limit + 1);
         file.read_to_end(&mut bytes).map_err(file_error("read", &path))?;
-        if bytes.len() as u64 > DOCUMENT_LIMIT {
-            return Err(ImageError::TooLarge { what: digest.to_string(), limit: DOCUMENT_LIMIT });
+        if bytes.len() as u64 > limit {
+            return Err(ImageError::TooLarge { what: digest.to_string(), limit });
         }
         let mut digester = Digester::new(digest.algorithm());
         digester.update(&bytes);
@@ -84,17 +154,9 @@ impl Content {
             .map_err(|source| ImageError::Document { what: digest.to_string(), source })
     }
 
-    /// Starts to take in a blob.
+    /// Starts to take in a blob whose digest comes out at its end.
     pub fn ingest(&self, algorithm: Algorithm) -> Result<Ingest> {
-        let path = self.ingest_dir().join(model::id::random_hex());
-        let file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(file_error("create", &path))?;
-        let digester = Digester::new(algorithm);
-        Ok(Ingest { content: self.clone(), path, file, digester, size: 0, finished: false })
+        Ingest::anonymous(self, algorithm)
     }
 
     /// Takes in some bytes.
@@ -102,8 +164,7 @@ impl Content {
         let digest = Digest::of(bytes);
         if self.size(&digest).is_none() {
             let mut ingest = self.ingest(Algorithm::Sha256)?;
-            let path = ingest.path.clone();
-            ingest.write_all(bytes).map_err(file_error("write", &path))?;
+            ingest.write_all(bytes).map_err(file_error("write", &self.path(&digest)))?;
             ingest.finish(Some(&digest))?;
         }
         Ok(digest)
@@ -112,7 +173,7 @@ impl Content {
     /// All blobs.
     pub fn list(&self) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for algorithm in ALGORITHMS {
             let directory = self.blob_dir(algorithm);
             for entry in std::fs::read_dir(&directory).map_err(file_error("list", &directory))? {
                 let name = entry.map_err(file_error("list", &directory))?.file_name();
@@ -125,16 +186,13 @@ impl Content {
 
     /// Removes a blob; a missing one is no error.
     pub fn remove(&self, digest: &Digest) -> Result<()> {
-        let path = self.path(digest);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error("remove", &path)(error)),
-            _ => Ok(()),
-        }
+        remove_file(&self.path(digest))
     }
 
-    /// Makes the names of new blobs survive a power cut; called before a record refers to them.
+    /// Makes new blobs and their names survive a power cut; called before a record refers to them.
     pub fn sync(&self) -> Result<()> {
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        self.shared.flusher.wait()?;
+        for algorithm in ALGORITHMS {
             let directory = self.blob_dir(algorithm);
             File::open(&directory)
                 .and_then(|directory| directory.sync_all())
@@ -143,68 +201,60 @@ impl Content {
         Ok(())
     }
 
+    /// Blobs that came in since the last call, and those it was told of.
+    pub(crate) fn take_fresh(&self) -> HashSet<Digest> {
+        std::mem::take(&mut *lock(&self.shared.fresh))
+    }
+
+    /// Notes blobs that nobody may refer to any more.
+    pub(crate) fn note_fresh(&self, digests: impl IntoIterator<Item = Digest>) {
+        lock(&self.shared.fresh).extend(digests);
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     fn blob_dir(&self, algorithm: Algorithm) -> PathBuf {
-        self.root.join("blobs").join(algorithm.name())
+        self.shared.root.join("blobs").join(algorithm.name())
+    }
+
+    fn partial_dir(&self, algorithm: Algorithm) -> PathBuf {
+        self.shared.root.join("partial").join(algorithm.name())
     }
 
     fn ingest_dir(&self) -> PathBuf {
-        self.root.join("ingest")
+        self.shared.root.join("ingest")
     }
 }
 
-/// A blob that is coming in. Dropped without [`Self::finish`] it leaves nothing.
-#[derive(Debug)]
-pub struct Ingest {
-    content: Content,
-    path: PathBuf,
-    file: File,
-    digester: Digester,
-    size: u64,
-    finished: bool,
-}
-
-impl Ingest {
-    /// Bytes so far.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Verifies, flushes and names the blob; answers its digest and size.
-    pub fn finish(mut self, expected: Option<&Digest>) -> Result<(Digest, u64)> {
-        let digest = self.digester.clone().finish();
-        if let Some(expected) = expected
-            && *expected != digest
-        {
-            return Err(ImageError::Mismatch { expected: expected.clone(), found: digest });
-        }
-        if self.content.size(&digest).is_none() {
-            self.file.sync_data().map_err(file_error("flush", &self.path))?;
-            let target = self.content.path(&digest);
-            std::fs::rename(&self.path, &target).map_err(file_error("name", &target))?;
-            self.finished = true;
-        }
-        Ok((digest, self.size))
-    }
-}
-
-impl Write for Ingest {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.digester.update(bytes.get(..count).unwrap_or_default());
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Ingest {
-    fn drop(&mut self) {
-        if !self.finished {
-            // What stays is removed at the next open.
-            let _ = std::fs::remove_file(&self.path);
+/// Hashes what is left of a file; answers how much that was.
+fn hash(file: &mut impl Read, digester: &mut Digester) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                digester.update(buffer.get(..count).unwrap_or_default());
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
+
+fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use oci::{Digest, Reference};
 
 use crate::content::Ingest;
 use crate::error::Result;
-use crate::images::Lease;
-use crate::{Image, ImageError, Images};
+use crate::record::Record;
+use crate::{Image, ImageError, Images, Lease};
 
 /// A layer that is being written: uncompressed tar, kept exactly as it comes.
 pub struct LayerWriter {
@@ -72,7 +72,8 @@ impl Images {
         }
         let target = self.put_manifest(&config, layers)?;
         let names: Vec<Reference> = name.map(|name| name.clone().or_latest()).into_iter().collect();
-        let image = self.add(target, parent.map(|parent| parent.id.clone()), &names);
+        let parent = parent.map(|parent| parent.id.clone());
+        let image = self.keep(Record { target, parent, last_tagged: None }, &names);
         drop((layer, lease));
         image
     }

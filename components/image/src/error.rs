@@ -61,6 +61,16 @@ pub enum ImageError {
         /// What it is.
         found: Digest,
     },
+    /// A blob ended too early.
+    #[error("content {digest} has {found} bytes, expected {size}")]
+    Short {
+        /// What was said.
+        digest: Digest,
+        /// Bytes it should have.
+        size: u64,
+        /// Bytes that came.
+        found: u64,
+    },
     /// A document is larger than any honest one.
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
@@ -121,6 +131,7 @@ impl Kinded for ImageError {
             Self::NameInUse { .. } | Self::InUse { .. } => ErrorKind::Conflict,
             Self::Reference(_) | Self::TagWithDigest => ErrorKind::Invalid,
             Self::Mismatch { .. }
+            | Self::Short { .. }
             | Self::TooLarge { .. }
             | Self::Document { .. }
             | Self::Inconsistent { .. }

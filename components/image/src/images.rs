@@ -1,19 +1,21 @@
 //! All images of an engine: the state in memory, its records, leases and garbage collection.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use model::Timestamp;
+use oci::image::Descriptor;
 use oci::{Digest, Platform, Reference};
 use store::Store;
 
 use crate::content::Content;
-use crate::error::Result;
+use crate::error::{Result, file_error};
+use crate::lease::Lease;
 use crate::record::{self, IMAGES, NAMES, Record};
 use crate::verified::Verified;
-use crate::{Image, ImageError};
+use crate::{Image, ImageError, Limits};
 
 /// The images. Clones are the same.
 #[derive(Clone)]
@@ -30,7 +32,7 @@ pub(crate) struct Inner {
     /// Held by whoever changes something, so that readers never wait for the disk.
     writer: Mutex<()>,
     /// Counted: more than one means somebody is taking in content.
-    lease: Arc<()>,
+    pub(crate) lease: Arc<()>,
 }
 
 #[derive(Default, Clone)]
@@ -38,15 +40,19 @@ pub(crate) struct State {
     pub(crate) images: BTreeMap<Digest, Arc<Image>>,
     pub(crate) names: BTreeMap<Reference, Digest>,
     pub(crate) damaged: Vec<(Digest, String)>,
+    /// What each image is made of: all blobs of it that are or may come to be there.
+    blobs: HashMap<Digest, Arc<HashSet<Digest>>>,
 }
-
-/// While one exists no blob is collected.
-pub(crate) type Lease = Arc<()>;
 
 impl Images {
     /// Opens `<data-root>/images`, removes unfinished ingests and blobs nobody refers to.
     pub fn open(root: &Path, store: Store) -> Result<Self> {
-        let content = Content::open(root)?;
+        Self::open_with(root, store, Limits::DEFAULT)
+    }
+
+    /// With limits of choice.
+    pub fn open_with(root: &Path, store: Store, limits: Limits) -> Result<Self> {
+        let content = Content::open(root, limits)?;
         let platform = Platform::host();
         let state = read_state(&content, &store, &platform)?;
         let inner = Inner {
@@ -58,6 +64,7 @@ impl Images {
             lease: Arc::new(()),
         };
         let images = Self { inner: Arc::new(inner) };
+        images.content().note_fresh(images.content().list()?);
         let writer = images.lock();
         images.collect_garbage(&writer)?;
         drop(writer);
@@ -128,69 +135,110 @@ impl Images {
         state.refresh_names();
     }
 
-    pub(crate) fn lease(&self) -> Lease {
-        let _writer = self.lock();
-        Arc::clone(&self.inner.lease)
-    }
-
-    /// Adds an image whose blobs are all there, with names that are taken from others. Answers it with its names.
-    pub(crate) fn add(
+    /// Adds an image whose blobs came in under a lease, with names (with tags or digests) that are taken from others.
+    /// It must be complete for this machine's platform. Answers it with its names; it is durable.
+    pub fn add(
         &self,
-        target: oci::image::Descriptor,
+        target: Descriptor,
         parent: Option<Digest>,
         names: &[Reference],
+        _lease: &Lease,
     ) -> Result<Arc<Image>> {
+        let record = Record { target, parent, last_tagged: None };
+        self.check_complete(&record)?;
+        self.keep(record, names)
+    }
+
+    /// Adds an image that was looked at already.
+    pub(crate) fn keep(&self, mut record: Record, names: &[Reference]) -> Result<Arc<Image>> {
         let content = self.content();
         let now = Timestamp::now();
-        let writer = self.lock();
-        let id = target.digest.clone();
-        let known = self.get(&id);
-        let last_tagged =
-            if names.is_empty() { known.as_ref().and_then(|image| image.last_tagged) } else { Some(now) };
-        let parent = parent.or_else(|| known.and_then(|image| image.parent.clone()));
-        let record = Record { target, parent, last_tagged };
-        let image = record.image(content, &self.inner.platform)?;
+        // Before the lock is taken, so that only the last of it is waited for by others.
         content.sync()?;
+        let writer = self.lock();
+        let id = record.target.digest.clone();
+        let known = self.get(&id);
+        record.last_tagged =
+            if names.is_empty() { known.as_ref().and_then(|image| image.last_tagged) } else { Some(now) };
+        record.parent = record.parent.or_else(|| known.and_then(|image| image.parent.clone()));
+        let image = record.image(content, &self.inner.platform)?;
+        let blobs = record::blobs(content, &record.target);
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
         for name in names {
             transaction.put(&NAMES, &name.canonical(), &id)?;
         }
         transaction.commit_durable()?;
+        content.settle(&blobs)?;
         self.change(&writer, |state| {
             state.images.insert(id.clone(), Arc::new(image));
+            state.blobs.insert(id.clone(), Arc::new(blobs));
             state.names.extend(names.iter().map(|name| (name.clone(), id.clone())));
         });
         drop(writer);
         self.get(&id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })
     }
 
-    /// Removes all blobs no image is made of, unless somebody is taking in content: then the next one does it.
+    /// Whether everything of an image is there and fits together.
+    pub(crate) fn check_complete(&self, record: &Record) -> Result<()> {
+        let image = record.image(self.content(), self.platform())?;
+        for layer in &image.layers {
+            if !self.content().has(&layer.blob)? {
+                return Err(ImageError::MissingBlob { digest: layer.blob.digest.clone() });
+            }
+            let compressed = layer.blob.media_type.contains("gzip") || layer.blob.media_type.contains("zstd");
+            if !compressed && layer.blob.digest != layer.diff_id && !self.is_compressed(&layer.blob.digest)? {
+                let expected = layer.diff_id.clone();
+                return Err(ImageError::Mismatch { expected, found: layer.blob.digest.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_compressed(&self, digest: &Digest) -> Result<bool> {
+        let mut start = Vec::new();
+        let blob = self.content().open_blob(digest)?;
+        let read = blob.take(6).read_to_end(&mut start);
+        read.map_err(file_error("read", &self.content().path(digest)))?;
+        Ok(archive::Compression::detect(&start) != archive::Compression::None)
+    }
+
+    /// Removes the blobs that came in or lost their image and that no image is made of, unless somebody is taking in
+    /// content: then it happens when the last lease ends.
     pub(crate) fn collect_garbage(&self, _writer: &MutexGuard<'_, ()>) -> Result<()> {
         if Arc::strong_count(&self.inner.lease) > 1 {
             return Ok(());
         }
         let content = self.content();
-        let (targets, damaged) = self.read(|state| {
-            let targets: Vec<_> = state.images.values().map(|image| image.target.clone()).collect();
-            (targets, !state.damaged.is_empty())
+        let (images, damaged) = self.read(|state| {
+            let blobs: Vec<_> = state.blobs.values().cloned().collect();
+            (blobs, !state.damaged.is_empty())
         });
         if damaged {
             // What a damaged image is made of cannot be known: nothing is thrown away.
             return Ok(());
         }
-        let kept: HashSet<Digest> =
-            targets.iter().flat_map(|target| record::blobs(content, target)).collect();
-        for blob in content.list()? {
-            if !kept.contains(&blob) {
-                content.remove(&blob)?;
-            }
+        let mut gone = content.take_fresh();
+        if gone.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        for blobs in images {
+            gone.retain(|blob| !blobs.contains(blob));
+        }
+        gone.iter().try_for_each(|blob| content.remove(blob))
     }
 }
 
 impl State {
+    /// An image goes; its blobs are candidates for removal now.
+    pub(crate) fn forget(&mut self, id: &Digest, content: &Content) {
+        self.images.remove(id);
+        self.names.retain(|_, named| named != id);
+        if let Some(blobs) = self.blobs.remove(id) {
+            content.note_fresh(blobs.iter().cloned());
+        }
+    }
+
     /// Puts the names into the images; those whose names did not change stay the same values.
     fn refresh_names(&mut self) {
         let mut names: BTreeMap<&Digest, Vec<Reference>> = BTreeMap::new();
@@ -212,6 +260,7 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
         let id = record.target.digest.clone();
         match record.image(content, platform) {
             Ok(image) if id.as_str() == key => {
+                state.blobs.insert(id.clone(), Arc::new(record::blobs(content, &record.target)));
                 state.images.insert(id, Arc::new(image));
             }
             Ok(_) => state.damaged.push((id, "its record has another id".to_owned())),

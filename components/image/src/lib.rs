@@ -9,10 +9,10 @@
 //! The id of an image is the digest of its manifest, or of the index it was loaded by. Every byte that comes in is
 //! hashed before it gets its name; a document that could be read as both manifest and index is refused.
 //!
-//! A blob nobody refers to is garbage. Ingests hold a lease, so that garbage collection never takes what is about to
-//! be referred to.
+//! A blob nobody refers to is garbage. Who takes in blobs holds a lease, so that garbage collection never takes what is
+//! about to be referred to. What came of a blob whose digest was known (pull) stays for the next attempt.
 //!
-//! Reading order: `image` (what others see), `images` (the facade), `content`, `record`, then one file per verb:
+//! Reading order: `image` (what others see), `images` (the facade), `limits`, `content`, `lease`, `record`, then one file per verb:
 //! `tag`, `remove`, `create`, `import`, `load`, `save`.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,8 @@ mod find;
 pub mod image;
 mod images;
 mod import;
+mod lease;
+pub mod limits;
 mod load;
 mod record;
 pub mod remove;
@@ -31,11 +33,13 @@ mod save;
 mod tag;
 mod verified;
 
-pub use content::{Content, Ingest};
+pub use content::{Content, Follow, Ingest, Resumed};
 pub use create::{LayerWriter, NewLayer};
 pub use error::ImageError;
 pub use image::{Image, Layer};
 pub use images::Images;
 pub use import::import_config;
+pub use lease::Lease;
+pub use limits::Limits;
 pub use load::{LoadEvent, Loaded};
 pub use remove::{Removed, Use};

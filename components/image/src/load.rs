@@ -14,12 +14,9 @@ use oci::image::Descriptor;
 use oci::{Digest, Reference};
 use serde::de::DeserializeOwned;
 
-use crate::content::DOCUMENT_LIMIT;
 use crate::error::{Result, file_error};
+use crate::record::Record;
 use crate::{Image, ImageError, Images};
-
-/// Files in an archive of images; far more than the layers of any.
-const FILES: usize = 100_000;
 
 /// What is going on while an archive is taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +50,12 @@ pub(crate) struct Candidate {
     parent: Option<Digest>,
 }
 
+impl Candidate {
+    fn record(&self) -> Record {
+        Record { target: self.target.clone(), parent: self.parent.clone(), last_tagged: None }
+    }
+}
+
 /// The archive as it came in: blobs in the content store, known by their paths.
 pub(crate) struct Contents {
     files: HashMap<PathBuf, (Digest, u64)>,
@@ -67,14 +70,8 @@ impl Images {
         stream: &mut (dyn Read + Send),
         event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Vec<Loaded>> {
-        let lease = self.lease();
-        let loaded = self.load_leased(stream, event);
-        drop(lease);
-        if loaded.is_err() {
-            // What came in until then belongs to nobody.
-            self.collect_garbage(&self.lock())?;
-        }
-        loaded
+        let _lease = self.lease();
+        self.load_leased(stream, event)
     }
 
     fn load_leased(
@@ -89,12 +86,12 @@ impl Images {
             return Err(ImageError::Unrecognized);
         }
         for candidate in &candidates {
-            self.check(candidate)?;
+            self.check_complete(&candidate.record())?;
         }
-        candidates.into_iter().map(|candidate| self.keep(candidate)).collect()
+        candidates.into_iter().map(|candidate| self.keep_candidate(candidate)).collect()
     }
 
-    fn keep(&self, candidate: Candidate) -> Result<Loaded> {
+    fn keep_candidate(&self, candidate: Candidate) -> Result<Loaded> {
         let id = &candidate.target.digest;
         let before = self.read(|state| {
             let names = candidate.names.iter();
@@ -103,47 +100,16 @@ impl Images {
                 .collect::<Vec<_>>()
         });
         let replaced = before.into_iter().filter(|(_, old)| old != id).collect();
-        let image = self.add(candidate.target, candidate.parent, &candidate.names)?;
+        let image = self.keep(candidate.record(), &candidate.names)?;
         Ok(Loaded { image, names: candidate.names, replaced })
     }
 
-    /// Whether everything of an image is there and fits together.
-    fn check(&self, candidate: &Candidate) -> Result<()> {
-        let record =
-            crate::record::Record { target: candidate.target.clone(), parent: None, last_tagged: None };
-        let image = record.image(self.content(), self.platform())?;
-        for layer in &image.layers {
-            if self.content().size(&layer.blob.digest).is_none() {
-                return Err(ImageError::MissingBlob { digest: layer.blob.digest.clone() });
-            }
-            let uncompressed =
-                !layer.blob.media_type.contains("gzip") && !layer.blob.media_type.contains("zstd");
-            if uncompressed
-                && layer.blob.digest != layer.diff_id
-                && !self.is_compressed(&layer.blob.digest)?
-            {
-                let expected = layer.diff_id.clone();
-                return Err(ImageError::Mismatch { expected, found: layer.blob.digest.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    fn is_compressed(&self, digest: &Digest) -> Result<bool> {
-        let mut start = Vec::new();
-        let blob = self.content().open_blob(digest)?;
-        blob.take(6).read_to_end(&mut start).map_err(file_error("read", &self.content().path(digest)))?;
-        Ok(archive::Compression::detect(&start) != archive::Compression::None)
-    }
-
     fn take_in(&self, stream: &mut (dyn Read + Send), event: &mut dyn FnMut(LoadEvent)) -> Result<Contents> {
-        let mut reader = archive::Reader::new(archive::Decoder::new(stream)?, archive::Limits::DEFAULT);
+        let mut reader =
+            archive::Reader::new(archive::Decoder::new(stream)?, self.content().limits().archive);
         let mut contents = Contents { files: HashMap::new(), links: HashMap::new() };
         while let Some(entry) = reader.next_entry()? {
             let path = inside(&entry.path);
-            if contents.files.len() + contents.links.len() >= FILES {
-                return Err(archive::ArchiveError::Limit { what: "files", limit: FILES as u64 }.into());
-            }
             match entry.kind {
                 EntryKind::File => {
                     let blob = self.take_in_file(&entry, &path, &mut reader, event)?;
@@ -212,8 +178,9 @@ impl Contents {
     /// A document at a path of the archive; none when there is no such file.
     pub(crate) fn document<D: DeserializeOwned>(&self, images: &Images, path: &str) -> Result<Option<D>> {
         let Some((digest, size)) = self.blob(path) else { return Ok(None) };
-        if *size > DOCUMENT_LIMIT {
-            return Err(ImageError::TooLarge { what: path.to_owned(), limit: DOCUMENT_LIMIT });
+        let limit = images.content().limits().document;
+        if *size > limit {
+            return Err(ImageError::TooLarge { what: path.to_owned(), limit });
         }
         let bytes = images.content().read(digest)?;
         serde_json::from_slice(&bytes)

@@ -17,9 +17,6 @@ pub(crate) const IMAGES: Table<Record> = Table::new("image");
 /// Ids by canonical name.
 pub(crate) const NAMES: Table<Digest> = Table::new("image-name");
 
-/// Indexes in indexes are followed so deep.
-const INDEX_DEPTH: usize = 4;
-
 /// A stored image; everything else is in its documents.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -106,7 +103,7 @@ fn find_manifest(
     while let Some((descriptor, depth)) = todo.pop() {
         match read_target(content, &descriptor)? {
             Target::Manifest(manifest) => return Ok((descriptor, *manifest)),
-            Target::Index(index) if depth < INDEX_DEPTH => {
+            Target::Index(index) if depth < content.limits().index_depth => {
                 // The first fitting one wins; the stack is read from its end.
                 let fitting = index.manifests.into_iter().filter(|manifest| {
                     let offered = manifest.platform.clone().unwrap_or_default();
@@ -132,7 +129,7 @@ pub(crate) fn blobs(content: &Content, target: &Descriptor) -> HashSet<Digest> {
     let mut found = HashSet::new();
     let mut todo = vec![(target.clone(), 0)];
     while let Some((descriptor, depth)) = todo.pop() {
-        if !found.insert(descriptor.digest.clone()) || depth > INDEX_DEPTH {
+        if !found.insert(descriptor.digest.clone()) || depth > content.limits().index_depth {
             continue;
         }
         match read_target(content, &descriptor) {

@@ -158,8 +158,7 @@ impl Removal<'_> {
         }
         transaction.commit_durable()?;
         self.images.change(self.writer, |state| {
-            state.images.remove(&image.id);
-            state.names.retain(|_, id| *id != image.id);
+            state.forget(&image.id, self.images.content());
         });
         let names = image.names.iter();
         self.done
