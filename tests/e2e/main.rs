@@ -2,6 +2,7 @@
 
 mod container;
 mod crash;
+mod fault;
 mod front;
 mod image;
 mod isolation;

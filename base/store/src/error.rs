@@ -43,6 +43,12 @@ pub enum StoreError {
         /// Why.
         source: Cause,
     },
+    /// The disk is full; nothing of the commit is visible.
+    #[error("write the state database {}: no space left on device", path.display())]
+    Full {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A commit failed; nothing of it is visible.
     #[error("write the state database: {message}")]
     Write {

@@ -12,7 +12,8 @@
 //! Readers see the last finished commit and never wait for the writer. Who changes a record from what it read holds
 //! a lock of its own around both: this crate orders commits, not intentions.
 //!
-//! Reading order: `table`, `transaction`, `stores`, then `redb_backend` and `memory_backend`; `file` stands alone.
+//! Reading order: `table`, `transaction`, `stores`, then `redb_backend` with its `writer` and `reserve`,
+//! and `memory_backend`; `file` stands alone.
 
 #![forbid(unsafe_code)]
 
@@ -21,9 +22,11 @@ pub mod error;
 pub mod file;
 mod memory_backend;
 mod redb_backend;
+mod reserve;
 mod stores;
 pub mod table;
 pub mod transaction;
+mod writer;
 
 pub use backend::{Backend, Change, Durability};
 pub use error::StoreError;

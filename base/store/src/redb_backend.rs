@@ -1,36 +1,31 @@
 //! Tables in one redb file, written by one thread that groups waiting changes into one commit.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition, TableError};
 
+use crate::reserve::Reserve;
+use crate::writer::{Failure, Request, Shared, Writer};
 use crate::{Backend, Change, Durability, StoreError};
 
 /// Memory for cached pages, bytes. Records are read once, when the engine starts; afterwards their owners hold them.
 const CACHE: usize = 1 << 20;
-/// Changes of at most so many transactions go into one commit.
-const GROUP: usize = 256;
-
 const FILE: &str = "state.redb";
 
-fn definition(name: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
+pub(crate) fn definition(name: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
     TableDefinition::new(name)
 }
 
 /// The database file and its writer.
 pub(crate) struct RedbBackend {
-    database: Arc<Database>,
+    path: PathBuf,
+    database: Shared,
     requests: Mutex<Option<Sender<Request>>>,
     writer: Option<JoinHandle<()>>,
-}
-
-struct Request {
-    changes: Vec<Change>,
-    durability: Durability,
-    done: SyncSender<Result<(), String>>,
 }
 
 impl RedbBackend {
@@ -38,14 +33,19 @@ impl RedbBackend {
         let prepare = |source| StoreError::Prepare { path: directory.to_owned(), source };
         crate::file::make_private_dir(directory).map_err(prepare)?;
         let path = directory.join(FILE);
-        let database = Arc::new(open_database(&path)?);
+        let database = Arc::new(RwLock::new(Some(open_database(&path)?)));
         let (sender, receiver) = channel();
-        let own = Arc::clone(&database);
+        let writer = Writer {
+            shared: Arc::clone(&database),
+            path: path.clone(),
+            reserve: Reserve::open(&path),
+            unsynced: BTreeMap::new(),
+        };
         let writer = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_loop(&own, &receiver))
+            .spawn(move || writer.run(&receiver))
             .map_err(prepare)?;
-        Ok(Self { database, requests: Mutex::new(Some(sender)), writer: Some(writer) })
+        Ok(Self { path, database, requests: Mutex::new(Some(sender)), writer: Some(writer) })
     }
 
     fn read<T>(
@@ -54,7 +54,9 @@ impl RedbBackend {
         use_table: impl FnOnce(&Readable) -> Result<T, StorageError>,
     ) -> Result<Option<T>, StoreError> {
         let failed = |source| StoreError::Read { table: name.to_owned(), source };
-        let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;
+        let shared = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = shared.as_ref().ok_or(StoreError::Closed)?;
+        let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
         match transaction.open_table(definition(name)) {
             Ok(table) => use_table(&table).map(Some).map_err(|error| failed(error.into())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -94,7 +96,9 @@ impl Backend for RedbBackend {
             .send(Request { changes, durability, done })
             .map_err(|_| StoreError::Closed)?;
         match wait.recv() {
-            Ok(result) => result.map_err(|message| StoreError::Write { message }),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Failure::Full)) => Err(StoreError::Full { path: self.path.clone() }),
+            Ok(Err(Failure::Other(message))) => Err(StoreError::Write { message }),
             Err(_) => Err(StoreError::Closed),
         }
     }
@@ -110,7 +114,7 @@ impl Drop for RedbBackend {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
+pub(crate) fn open_database(path: &Path) -> Result<Database, StoreError> {
     let unreadable = |source| StoreError::Unreadable { path: path.to_owned(), source };
     if !path.try_exists().map_err(|error| unreadable(error.into()))? {
         create_database(path)?;
@@ -139,55 +143,4 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
         .and_then(|()| std::fs::rename(&temporary, path))
         .and_then(|()| crate::file::sync_parent(path))
         .map_err(|error| failed(path.to_owned(), error))
-}
-
-fn write_loop(database: &Database, requests: &Receiver<Request>) {
-    let mut unsynced = false;
-    while let Ok(first) = requests.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP
-            && let Ok(request) = requests.try_recv()
-        {
-            group.push(request);
-        }
-        let durability = group.iter().map(|request| request.durability).max().unwrap_or(Durability::Durable);
-        let result = write_group(database, &group, durability).map_err(|error| error_text(&*error));
-        unsynced = durability == Durability::Relaxed && (result.is_ok() || unsynced);
-        for request in group {
-            // A caller that went away does not need its answer.
-            let _ = request.done.send(result.clone());
-        }
-    }
-    if unsynced {
-        let _ = write_group(database, &[], Durability::Durable);
-    }
-}
-
-fn write_group(
-    database: &Database,
-    group: &[Request],
-    durability: Durability,
-) -> Result<(), crate::error::Cause> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(match durability {
-        Durability::Durable => redb::Durability::Immediate,
-        Durability::Relaxed => redb::Durability::None,
-    })?;
-    transaction.set_quick_repair(true);
-    for change in group.iter().flat_map(|request| &request.changes) {
-        match change {
-            Change::Put { table, key, value } => {
-                transaction.open_table(definition(table))?.insert(key.as_str(), value.as_slice())?;
-            }
-            Change::Delete { table, key } => {
-                transaction.open_table(definition(table))?.remove(key.as_str())?;
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
-fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
-    model::error::chain(error)
 }

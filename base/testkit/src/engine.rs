@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::disk::Disk;
 use crate::slot::Slot;
 
 /// What a command printed and how it ended.
@@ -41,6 +42,7 @@ pub struct Engine {
     root: PathBuf,
     arguments: Vec<String>,
     daemon: Option<Child>,
+    disk: Option<Disk>,
 }
 
 /// The folder the workspace's binaries were built into.
@@ -99,28 +101,70 @@ impl Engine {
 
     /// Starts an engine with further daemon arguments.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let slot = Slot::take();
-        let root = PathBuf::from(format!("/var/tmp/wharf-test/{}-{}", std::process::id(), slot.number()));
-        std::fs::create_dir_all(&root).expect("make the test's folder");
-        let mut engine = Self {
-            slot,
-            root,
-            arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
-            daemon: None,
-        };
+        let mut engine = Self::prepare(arguments);
         engine.start_daemon();
         engine
     }
 
+    /// Starts an engine whose data root is a small disk of its own, seen by this engine and its containers only.
+    pub fn on_disk(kind: crate::disk::Kind, mebibytes: u32) -> Self {
+        let mut engine = Self::prepare(&[]);
+        let data = engine.data_root();
+        std::fs::create_dir_all(&data).expect("make the data root");
+        engine.disk = Some(Disk::mount(kind, &data, &engine.root.join("disk.image"), mebibytes));
+        engine.start_daemon();
+        engine
+    }
+
+    /// Roots, names and addresses for an engine, which is started by [`Engine::start_daemon`] or one of its kin.
+    pub fn prepare(arguments: &[&str]) -> Self {
+        let slot = Slot::take();
+        let root = PathBuf::from(format!("/var/tmp/wharf-test/{}-{}", std::process::id(), slot.number()));
+        std::fs::create_dir_all(&root).expect("make the test's folder");
+        let arguments = arguments.iter().map(|&text| text.to_owned()).collect();
+        Self { slot, root, arguments, daemon: None, disk: None }
+    }
+
+    /// The small disk of [`Engine::on_disk`].
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("an engine on a disk of its own")
+    }
+
     /// Starts the daemon again on the same roots, after [`Engine::kill_daemon`] or [`Engine::stop_daemon`].
     pub fn start_daemon(&mut self) {
+        let child = self.spawn_daemon();
+        self.daemon = Some(child);
+        self.wait_until_ready();
+    }
+
+    /// Starts the daemon, which is expected to refuse; how it ended, and what it said.
+    pub fn refused_start(&mut self) -> Output {
+        let before = self.log().len();
+        let mut child = self.spawn_daemon();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait().expect("look at wharfd") {
+                let said = self.log().split_off(before);
+                return Output { code: status.code().unwrap_or(-1), stdout: String::new(), stderr: said };
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("wharfd was expected to refuse its start:\n{}", self.log());
+    }
+
+    fn spawn_daemon(&self) -> Child {
         assert!(self.daemon.is_none(), "the daemon runs already");
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log_path())
             .expect("open the daemon's log");
-        let child = Command::new(binary_dir().join("wharfd"))
+        let program = binary_dir().join("wharfd");
+        let mut command =
+            self.disk.as_ref().map_or_else(|| Command::new(&program), |disk| disk.command(&program));
+        command
             .arg("--data-root")
             .arg(self.data_root())
             .arg("--exec-root")
@@ -138,9 +182,7 @@ impl Engine {
             .stdout(log.try_clone().expect("share the daemon's log"))
             .stderr(log)
             .spawn()
-            .expect("start wharfd");
-        self.daemon = Some(child);
-        self.wait_until_ready();
+            .expect("start wharfd")
     }
 
     fn wait_until_ready(&mut self) {

@@ -11,6 +11,7 @@
 //! Reading order: [`slot`], [`image`], [`Engine`], [`http`], [`census`], [`parity`].
 
 pub mod census;
+pub mod disk;
 pub mod engine;
 pub mod http;
 pub mod image;

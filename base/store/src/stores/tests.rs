@@ -143,3 +143,78 @@ fn what_was_acknowledged_survives_kill() {
         assert_eq!(store.get(&WORDS, "last").unwrap().unwrap(), last.to_string());
     }
 }
+
+/// Not a test of its own: the child of the next test, on a small disk that nobody else sees.
+#[test]
+fn full_disk_child() {
+    let Some(directory) = std::env::var_os("WHARF_STORE_FULL_CHILD").map(PathBuf::from) else { return };
+    let mut store = Store::open(&directory).unwrap();
+    for number in 0..20 {
+        store.put(&NUMBERS, &format!("old/{number:02}"), &number).unwrap();
+    }
+    let filler = directory.join("filler");
+    let fill = || {
+        let mut file = std::fs::File::create(&filler).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    };
+    for round in 0..3u64 {
+        fill();
+        let mut refused = 0;
+        for number in 0..400 {
+            match store.put(&WORDS, &format!("{round}/{number}"), &"x".repeat(8000)) {
+                Ok(()) => {}
+                Err(error @ StoreError::Full { .. }) => {
+                    assert!(error.to_string().ends_with("no space left on device"), "{error}");
+                    refused += 1;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert!(refused > 0, "something did not fit");
+        let mut transaction = store.transaction();
+        transaction.put(&NUMBERS, "old/00", &(100 + round)).unwrap();
+        transaction.commit_relaxed().unwrap();
+        for number in 0..20u64 {
+            store.put(&NUMBERS, "old/01", &(round * 1000 + number)).unwrap();
+        }
+        store.delete(&NUMBERS, &format!("old/{:02}", 10 + round)).unwrap();
+        assert_eq!(store.get(&NUMBERS, "old/00").unwrap(), Some(100 + round));
+        if round == 1 {
+            drop(store);
+            store = Store::open(&directory).unwrap();
+            assert_eq!(store.get(&NUMBERS, "old/00").unwrap(), Some(100 + round));
+        }
+        std::fs::remove_file(&filler).unwrap();
+        store.put(&WORDS, "after", &round.to_string()).unwrap();
+    }
+    drop(store);
+    let store = Store::open(&directory).unwrap();
+    assert_eq!(store.get(&NUMBERS, "old/01").unwrap(), Some(2019));
+    assert_eq!(store.get(&NUMBERS, "old/11").unwrap(), None);
+    assert_eq!(store.get(&NUMBERS, "old/13").unwrap(), Some(13));
+    assert_eq!(store.get(&WORDS, "after").unwrap().as_deref(), Some("2"));
+}
+
+#[test]
+fn a_full_disk_refuses_only_what_is_new() {
+    let directory = Directory::new("full");
+    std::fs::create_dir_all(&directory.0).unwrap();
+    let output = Command::new("unshare")
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o size=5m disk \"$1\" && exec \"$2\" --exact stores::tests::full_disk_child",
+            "sh",
+        ])
+        .args([&directory.0, &std::env::current_exe().unwrap()])
+        .env("WHARF_STORE_FULL_CHILD", &directory.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
