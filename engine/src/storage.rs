@@ -7,7 +7,7 @@ use ::container::ContainerRecord;
 use ::image::Images;
 use linux::root::RootDir;
 use oci::{Digest, Platform};
-use snapshot::{Change, Snapshots, Stack};
+use snapshot::{Change, LayerSource, Snapshots, Stack};
 use store::Store;
 use volume::{CreateVolume, Volumes};
 
@@ -75,7 +75,14 @@ impl Storage {
             return Ok(());
         }
         let _lease = self.snapshots.lease();
-        let open = |index: usize, _: &Digest| self.images.open_layer(image, index);
+        let open = |index: usize, diff_id: &Digest| {
+            let plain = image.layers.get(index).filter(|layer| layer.blob.digest == *diff_id);
+            match plain {
+                // Not compressed: the blob is the tar, and was verified when it came in.
+                Some(layer) => Ok(LayerSource::File(self.images.content().path(&layer.blob.digest))),
+                None => self.images.open_layer(image, index).map(LayerSource::Stream),
+            }
+        };
         self.snapshots.unpack(image.diff_ids(), &open).map_err(Error::from_kinded)
     }
 

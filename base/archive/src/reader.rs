@@ -94,8 +94,22 @@ impl<R: Read> Reader<R> {
         self.source
     }
 
-    /// For a sparse file: the runs of data in it. None for all others.
-    pub(crate) fn pieces(&self) -> Option<&[Piece]> {
+    /// The stream itself, to be moved only past what [`Self::take_content`] answered.
+    pub fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
+    /// Leaves the present entry's content to the caller, who has to move the stream past it: so many bytes of data and
+    /// so many of padding behind them (which some writers forget at the very end).
+    pub fn take_content(&mut self) -> (u64, u64) {
+        let content = (self.data, self.padding);
+        (self.data, self.padding, self.sparse) = (0, 0, None);
+        content
+    }
+
+    /// For a sparse file: the runs of data in it (offset and length, in order), which follow each other in the stream
+    /// without gaps. None for all others.
+    pub fn pieces(&self) -> Option<&[Piece]> {
         self.sparse.as_ref().map(|sparse| sparse.pieces.as_slice())
     }
 

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::pax::SparseKeys;
 
 /// One run of data: offset and length.
-pub(crate) type Piece = (u64, u64);
+pub type Piece = (u64, u64);
 
 const BAD: ArchiveError = ArchiveError::Field { what: "sparse map" };
 

@@ -22,8 +22,9 @@ type Case = Result<(), Failure>;
 /// Runs all cases in a fresh directory each.
 pub fn check<D: Driver>(root: &Path, open: impl Fn(&Path) -> D) -> Case {
     type Named<D> = (&'static str, fn(&dyn Fn() -> D) -> Case);
-    let cases: [Named<D>; 6] = [
+    let cases: [Named<D>; 7] = [
         ("layers", layers),
+        ("layer_files", layer_files),
         ("broken_layers", broken_layers),
         ("stacking", stacking),
         ("changes", changes),
@@ -115,6 +116,25 @@ fn layers<D: Driver>(open: &dyn Fn() -> D) -> Case {
     ensure!(matches!(driver.layer_usage(&missing), Err(SnapshotError::NoLayer { .. })));
     ensure!(matches!(driver.prepare("k", &[missing]), Err(SnapshotError::NoLayer { .. })));
     ensure!(driver.keys().is_empty());
+    Ok(())
+}
+
+/// A layer out of a file outlives the file's name, and a file that is no archive leaves nothing.
+fn layer_files<D: Driver>(open: &dyn Fn() -> D) -> Case {
+    let driver = open();
+    let tar = base()?;
+    let chain = Digest::of(&tar);
+    let path = std::env::temp_dir().join(format!("wharf-contract-{}", model::id::random_hex()));
+    std::fs::write(&path, &tar)?;
+    let added = driver.add_layer_file(&chain, None, &path);
+    std::fs::write(path.with_extension("cut"), tar.get(..700).unwrap_or_default())?;
+    let cut = driver.add_layer_file(&Digest::of(b"cut"), None, &path.with_extension("cut"));
+    std::fs::remove_file(&path)?;
+    std::fs::remove_file(path.with_extension("cut"))?;
+    added?;
+    ensure!(cut.is_err() && driver.layers() == std::slice::from_ref(&chain));
+    let root = mount(&driver.view(std::slice::from_ref(&chain))?)?;
+    ensure!(text(&root, "etc/config")? == "base" && text(&root, "data/b")? == "aaaa");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
@@ -29,6 +29,10 @@ pub trait Driver: Send + Sync {
     /// Unpacks a layer from its uncompressed tar stream, which is read to its end; an error of the stream leaves
     /// nothing. The parent need not be there yet. A layer that exists is left as it is.
     fn add_layer(&self, chain: &Digest, parent: Option<&Digest>, tar: &mut dyn Read) -> Result<()>;
+
+    /// The same from a file that has the uncompressed tar: complete, verified and never changed again, only removed. A
+    /// driver may keep a second name of it instead of a copy.
+    fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()>;
 
     /// All layers.
     fn layers(&self) -> Vec<Digest>;

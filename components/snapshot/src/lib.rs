@@ -29,5 +29,5 @@ pub use change::{Change, ChangeKind};
 pub use driver::{Driver, Stack};
 pub use error::SnapshotError;
 pub use overlay::OverlayDriver;
-pub use snapshots::{OpenLayer, Snapshots, export};
+pub use snapshots::{LayerSource, OpenLayer, Snapshots, export};
 pub use usage::Usage;

@@ -35,6 +35,9 @@ use crate::usage::measure;
 use crate::{Change, Driver, SnapshotError, Stack, Usage};
 use layout::Layout;
 
+/// Bytes read at once from a layer's file.
+const READ: usize = 256 << 10;
+
 /// Layers as directories.
 pub struct OverlayDriver {
     layout: Layout,
@@ -196,6 +199,11 @@ impl Driver for OverlayDriver {
             self.trash.take(&fresh);
         }
         result
+    }
+
+    fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
+        let file = std::fs::File::open(tar).map_err(file_error("open", tar))?;
+        self.add_layer(chain, parent, &mut std::io::BufReader::with_capacity(READ, file))
     }
 
     fn layers(&self) -> Vec<Digest> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use oci::Digest;
@@ -14,9 +14,16 @@ use crate::{Change, Driver, OverlayDriver, SnapshotError, Stack, Usage};
 /// Layers unpacked at the same time.
 const UNPACKERS: usize = 4;
 
-/// Opens the uncompressed tar stream of a layer, given its place in the image (0 is the lowest) and its diff id. The
-/// stream itself fails at its end when the bytes do not have that digest.
-pub type OpenLayer<'a> = dyn Fn(usize, &Digest) -> io::Result<Box<dyn Read + Send>> + Sync + 'a;
+/// Where the uncompressed tar of a layer is.
+pub enum LayerSource {
+    /// A stream that fails at its end when the bytes do not have the layer's diff id.
+    Stream(Box<dyn Read + Send>),
+    /// A file that has been verified and never changes (an uncompressed blob). It may get a second name.
+    File(PathBuf),
+}
+
+/// Opens a layer, given its place in the image (0 is the lowest) and its diff id.
+pub type OpenLayer<'a> = dyn Fn(usize, &Digest) -> io::Result<LayerSource> + Sync + 'a;
 
 /// All layers and snapshots of an engine.
 #[derive(Clone)]
@@ -101,9 +108,29 @@ impl Snapshots {
     ) -> Result<()> {
         let (Some(chain), Some(diff_id)) = (chains.get(index), diff_ids.get(index)) else { return Ok(()) };
         let parent = index.checked_sub(1).and_then(|below| chains.get(below));
-        let mut stream = open(index, diff_id)
+        let source = open(index, diff_id)
             .map_err(|source| SnapshotError::Source { diff_id: diff_id.clone(), source })?;
-        self.driver.add_layer(chain, parent, &mut stream)
+        match source {
+            LayerSource::Stream(mut stream) => self.driver.add_layer(chain, parent, &mut stream),
+            LayerSource::File(path) => self.driver.add_layer_file(chain, parent, &path),
+        }
+    }
+
+    /// Whether a layer, given by its chain id, is there.
+    pub fn has_layer(&self, chain: &Digest) -> bool {
+        self.driver.has_layer(chain)
+    }
+
+    /// Takes in one layer from its uncompressed tar stream, in the pass that fetches or receives it: the stream fails
+    /// at its end when the bytes are not those of the diff id, and then nothing stays. The layer below need not be there
+    /// yet. Callers hold a [`Self::lease`].
+    pub fn add_layer(&self, chain: &Digest, parent: Option<&Digest>, tar: &mut dyn Read) -> Result<()> {
+        self.driver.add_layer(chain, parent, tar)
+    }
+
+    /// The same from a file with the uncompressed tar, verified and never changed again; it may get a second name.
+    pub fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
+        self.driver.add_layer_file(chain, parent, tar)
     }
 
     /// Removes all layers that are neither part of one of these images (by their diff ids) nor below a snapshot.

@@ -98,7 +98,8 @@ impl Place<'_> {
         if self.options.owner == Owner::Caller && kind != FileType::Fifo {
             return Ok(false);
         }
-        let device = rustix::fs::makedev(entry.device.0, entry.device.1);
+        // As much of the numbers as the kernel takes: what it cuts off must not hide that nothing is left.
+        let device = rustix::fs::makedev(entry.device.0 & 0xfff, entry.device.1 & 0xf_ffff);
         if self.options.whiteouts == Whiteouts::Overlay && kind == FileType::CharacterDevice && device == 0 {
             // That would be overlayfs' own mark, which an archive has no business to make.
             return Ok(false);

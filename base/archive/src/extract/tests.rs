@@ -222,11 +222,13 @@ fn whiteouts_become_overlay_marks_and_come_back() {
         (file(".wh..wh.plnk"), ""),
         (file("both"), "x"),
         (file(".wh.both"), ""),
+        (Entry { device: (4096, 0), ..Entry::new("mark", EntryKind::CharacterDevice, 0o600) }, ""),
     ]);
     place.extract(&bytes, &ExtractOptions::layer()).unwrap();
     let gone = std::fs::symlink_metadata(place.target().join("gone")).unwrap();
     assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
     assert!(!place.target().join(".wh..wh.plnk").exists());
+    assert!(!place.target().join("mark").exists(), "an archive makes no overlay mark by overflow");
     assert_eq!(std::fs::read_to_string(place.target().join("both")).unwrap(), "x");
     let root = RootDir::open(&place.target()).unwrap();
     let mut out = Vec::new();
