@@ -13,6 +13,7 @@
 //! caller writes durably afterwards, the content of a file would need a flush.
 
 mod changes;
+mod files;
 mod init;
 mod layout;
 mod trash;
@@ -26,13 +27,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use archive::ExtractOptions;
 use linux::root::RootDir;
 use oci::Digest;
-use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use store::Durability;
 
 use crate::error::{Result, file_error};
-use crate::usage::measure;
 use crate::{Change, Driver, SnapshotError, Stack, Usage};
+use files::{boot_id, copy_root_attributes, measure_path, open_dir, set_mode, write_meta};
 use layout::Layout;
 
 /// Bytes read at once from a layer's file.
@@ -368,39 +368,6 @@ fn check_key(key: &str) -> Result<()> {
         && !key.starts_with('.')
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
     if fits { Ok(()) } else { Err(SnapshotError::Key { key: key.to_owned() }) }
-}
-
-/// The upper directory is what a container sees as the attributes of `/`.
-fn copy_root_attributes(lower: Option<&PathBuf>, upper: &Path) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let Some(lower) = lower else { return Ok(()) };
-    let from = std::fs::metadata(lower).map_err(file_error("look at", lower))?;
-    chown(upper, Some(from.uid()), Some(from.gid())).map_err(file_error("set the owner of", upper))?;
-    set_mode(upper, from.mode() & 0o7777)
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<()> {
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-    std::fs::set_permissions(path, permissions).map_err(file_error("set the mode of", path))
-}
-
-fn write_meta(path: &Path, meta: &impl Serialize) -> Result<()> {
-    let bytes = serde_json::to_vec(meta).map_err(file_error("encode", path))?;
-    std::fs::write(path, bytes).map_err(file_error("write", path))
-}
-
-fn open_dir(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(file_error("open", path))
-}
-
-fn measure_path(path: &Path) -> Result<Usage> {
-    measure(open_dir(path)?.as_fd()).map_err(file_error("measure", path))
-}
-
-/// Changes with every start of the machine.
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
