@@ -35,7 +35,7 @@ pub(crate) const REASONS: [(&str, &str); 24] = [
 ];
 
 /// Ranks by folder; a crate may use crates of a lower rank, and base crates only those before them in this list.
-const BASE_ORDER: [&str; 14] = [
+const BASE_ORDER: [&str; 15] = [
     "base/model",
     "base/oci",
     "base/api",
@@ -46,6 +46,7 @@ const BASE_ORDER: [&str; 14] = [
     "base/store",
     "base/archive",
     "base/transport",
+    "base/registry-client",
     "base/api-client",
     "base/terminal",
     "base/testkit",

@@ -15,6 +15,8 @@ pub(super) struct Connection {
 }
 
 const READ_SIZE: usize = 32 * 1024;
+/// Lines read behind the last chunk.
+const TRAILERS: usize = 64;
 
 impl Connection {
     pub(super) fn new(socket: Socket) -> Self {
@@ -37,21 +39,24 @@ impl Connection {
         }
         let held = self.buffer.len();
         self.buffer.resize(held + READ_SIZE, 0);
-        let result = loop {
-            match (&self.socket).read(self.buffer.get_mut(held..).unwrap_or_default()) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
+        let result = read_some(&self.socket, self.buffer.get_mut(held..).unwrap_or_default());
         self.buffer.truncate(held + result.as_ref().copied().unwrap_or(0));
         result
     }
 
     fn take(&mut self, out: &mut [u8], limit: u64) -> Result<usize> {
-        if self.pending().is_empty() && self.fill()? == 0 {
-            return Ok(0);
-        }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.pending().is_empty() {
+            let wanted = out.len().min(limit);
+            if wanted >= READ_SIZE {
+                // Large reads go past the buffer.
+                let place = out.get_mut(..wanted).unwrap_or_default();
+                return read_some(&self.socket, place);
+            }
+            if self.fill()? == 0 {
+                return Ok(0);
+            }
+        }
         let count = self.pending().len().min(out.len()).min(limit);
         out.get_mut(..count)
             .unwrap_or_default()
@@ -70,6 +75,19 @@ impl Connection {
             if self.pending().len() > 8192 || self.fill()? == 0 {
                 return Err(cut());
             }
+        }
+    }
+}
+
+fn read_some(mut socket: &Socket, place: &mut [u8]) -> Result<usize> {
+    loop {
+        match socket.read(place) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // A limit on waiting shows as "would block".
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "i/o timeout"));
+            }
+            other => return other,
         }
     }
 }
@@ -118,7 +136,14 @@ impl BodyReader {
             None => chunk_size(&connection.line()?)?,
         };
         if left == 0 {
-            while connection.line()?.iter().any(|byte| !byte.is_ascii_whitespace()) {}
+            for _ in 0..TRAILERS {
+                if connection.line()?.iter().all(|byte| byte.is_ascii_whitespace()) {
+                    self.finish();
+                    return Ok(0);
+                }
+            }
+            // An endless trailer is not waited for; the body is whole.
+            self.reusable = false;
             self.finish();
             return Ok(0);
         }

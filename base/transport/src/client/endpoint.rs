@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use super::{Socket, TlsFiles, ssh, tls};
+use super::remote::Remote;
+use super::{Patience, Socket, TlsFiles, ssh, tls};
 
 /// An address that requests can be sent to.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum Endpoint {
     Tls(String, TlsFiles),
     /// `ssh DESTINATION docker system dial-stdio`; the arguments before the remote command.
     Ssh(ssh::Destination),
+    /// A server on the network that is not an engine.
+    Remote(Remote),
 }
 
 /// A text is no address of an engine.
@@ -73,6 +76,34 @@ impl Endpoint {
         match self {
             Self::Unix(_) | Self::Ssh(_) => "api.moby.localhost",
             Self::Tcp(address) | Self::Tls(address, _) => address,
+            Self::Remote(remote) => {
+                let usual = if remote.tls.is_some() { ":443" } else { ":80" };
+                remote.address.strip_suffix(usual).unwrap_or(&remote.address)
+            }
+        }
+    }
+
+    /// What stands before the path in a request line.
+    pub(super) fn target_prefix(&self) -> String {
+        match self {
+            Self::Remote(remote) => remote.target_prefix(),
+            _ => String::new(),
+        }
+    }
+
+    /// How requests prove themselves to a proxy that reads them.
+    pub(super) fn proxy_header(&self) -> Option<&str> {
+        match self {
+            Self::Remote(remote) => remote.proxy_header(),
+            _ => None,
+        }
+    }
+
+    /// How long answers may take, where that is bounded.
+    pub(super) fn patience(&self) -> Option<Patience> {
+        match self {
+            Self::Remote(remote) => Some(remote.patience),
+            _ => None,
         }
     }
 
@@ -90,6 +121,7 @@ impl Endpoint {
             }
             Self::Tls(address, files) => tls::connect(address, files).map_err(std::io::Error::other),
             Self::Ssh(destination) => destination.connect(),
+            Self::Remote(remote) => remote.connect(),
         }
     }
 }

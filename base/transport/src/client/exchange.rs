@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::body::{BodyReader, Connection, Framing};
+use super::send::{FileBody, write_chunks};
 use super::{Endpoint, Head, Socket};
 
 /// An exchange failed below the level of documents.
@@ -38,6 +40,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// A stream, sent in chunks by a thread of its own so that output may come before its end.
     Stream(Box<dyn Read + Send>),
+    /// A part of a file, sent by the kernel where it can.
+    File(FileBody),
 }
 
 /// One request; the path holds the query.
@@ -72,19 +76,31 @@ pub struct Upgraded {
     pub early: Vec<u8>,
 }
 
+/// Connections kept at most.
+const KEPT: usize = 16;
+/// Preliminary answers taken before the real one.
+const PRELIMINARY: usize = 16;
+
 /// Connections that wait for their next request.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<Vec<Connection>>);
 
 impl Pool {
     pub(super) fn put(&self, connection: Connection) {
-        if connection.pending().is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.pending().is_empty() && kept.len() < KEPT {
+            kept.push(connection);
         }
     }
 
     fn take(&self) -> Option<Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(connection) = kept.pop() {
+            if !connection.socket.is_stale() {
+                return Some(connection);
+            }
+        }
+        None
     }
 }
 
@@ -130,18 +146,27 @@ impl HttpClient {
         }
         if let Some(mut kept) = self.pool.take() {
             // A kept connection may have been closed meanwhile: then a new one is tried, once.
-            if (&kept.socket).write_all(&message).is_ok()
-                && let Ok(head) = read_head(&mut kept)
+            if write_message(&kept.socket, &message, &body).is_ok()
+                && let Ok(head) = self.read_head(&mut kept)
             {
                 return Ok(self.answer(method, head, kept));
             }
         }
         let mut connection = Connection::new(self.dial()?);
-        let sent = (&connection.socket).write_all(&message);
-        match read_head(&mut connection) {
-            Ok(head) => Ok(self.answer(method, head, connection)),
+        let sent = write_message(&connection.socket, &message, &body);
+        match self.read_head(&mut connection) {
+            Ok(head) => {
+                let mut response = self.answer(method, head, connection);
+                // After an answer that came before the body's end the connection is out of step.
+                response.body.reusable &= sent.is_ok();
+                Ok(response)
+            }
             Err(error) => Err(sent.err().map_or(error, |cause| broken(&connection.socket, cause))),
         }
+    }
+
+    fn read_head(&self, connection: &mut Connection) -> Result<Head, HttpError> {
+        read_head(connection, self.endpoint.patience().map(|patience| Instant::now() + patience.head))
     }
 
     /// Sends a request that turns the connection into a raw stream (attach, exec, session).
@@ -164,7 +189,7 @@ impl HttpClient {
         }
         let mut connection = Connection::new(self.dial()?);
         (&connection.socket).write_all(&message).map_err(|error| broken(&connection.socket, error))?;
-        let head = read_head(&mut connection)?;
+        let head = self.read_head(&mut connection)?;
         if head.status >= 300 {
             return Ok(Err(self.answer(method, head, connection)));
         }
@@ -190,7 +215,7 @@ impl HttpClient {
                 let _ = socket.close_write();
             }
         });
-        match read_head(&mut connection) {
+        match self.read_head(&mut connection) {
             Ok(head) => {
                 let mut response = self.answer(method, head, connection);
                 response.body.reusable = false;
@@ -211,7 +236,12 @@ impl HttpClient {
         body: &Body,
         upgrade: bool,
     ) -> String {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.endpoint.host_header());
+        let prefix = self.endpoint.target_prefix();
+        let host = self.endpoint.host_header();
+        let mut head = format!("{method} {prefix}{path} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(value) = self.endpoint.proxy_header() {
+            let _ = write!(head, "Proxy-Authorization: {value}\r\n");
+        }
         for (name, value) in headers {
             let clean = |byte: char| byte != '\r' && byte != '\n';
             head.extend(name.chars().filter(|byte| clean(*byte)));
@@ -220,10 +250,15 @@ impl HttpClient {
             head.push_str("\r\n");
         }
         match body {
-            Body::Empty if method == "POST" && !upgrade => head.push_str("Content-Length: 0\r\n"),
+            Body::Empty if matches!(method, "POST" | "PUT" | "PATCH") && !upgrade => {
+                head.push_str("Content-Length: 0\r\n")
+            }
             Body::Empty => {}
             Body::Bytes(bytes) => {
                 let _ = write!(head, "Content-Length: {}\r\n", bytes.len());
+            }
+            Body::File(file) => {
+                let _ = write!(head, "Content-Length: {}\r\n", file.length);
             }
             Body::Stream(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
         }
@@ -256,47 +291,37 @@ fn broken(socket: &Socket, error: std::io::Error) -> HttpError {
     HttpError::Broken(why.unwrap_or(error))
 }
 
-fn read_head(connection: &mut Connection) -> Result<Head, HttpError> {
+fn write_message(socket: &Socket, message: &[u8], body: &Body) -> std::io::Result<()> {
+    let mut stream = socket;
+    stream.write_all(message)?;
+    match body {
+        Body::File(file) => file.send(socket),
+        _ => Ok(()),
+    }
+}
+
+fn read_head(connection: &mut Connection, deadline: Option<Instant>) -> Result<Head, HttpError> {
+    let mut preliminary = 0;
     loop {
         if let Some((head, length)) = Head::parse(connection.pending())? {
             connection.consume(length);
-            if head.status == 100 {
+            if matches!(head.status, 100 | 102..200) {
+                preliminary += 1;
+                if preliminary > PRELIMINARY {
+                    return Err(HttpError::Malformed("too many preliminary answers".to_owned()));
+                }
                 continue;
             }
             return Ok(head);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "timeout awaiting response headers");
+            return Err(HttpError::Broken(late));
         }
         if connection.fill().map_err(|error| broken(&connection.socket, error))? == 0 {
             let end = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "EOF");
             return Err(broken(&connection.socket, end));
         }
-    }
-}
-
-/// Sends the whole source; the error is the source's own, if it was that which failed.
-fn write_chunks(mut socket: &Socket, source: &mut dyn Read) -> Result<(), Option<String>> {
-    const CHUNK: usize = 64 * 1024;
-    // Room for the size line before the data, so that each chunk is one write.
-    const LINE: usize = 10;
-    let mut buffer = vec![0; LINE + CHUNK + 2];
-    loop {
-        let data = buffer.get_mut(LINE..LINE + CHUNK).unwrap_or_default();
-        let count = match source.read(data) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            other => other.map_err(|error| Some(error.to_string()))?,
-        };
-        if count == 0 {
-            return socket.write_all(b"0\r\n\r\n").map_err(|_| None);
-        }
-        let line = format!("{count:x}\r\n");
-        let start = LINE - line.len();
-        let end = LINE + count;
-        if let Some(place) = buffer.get_mut(start..LINE) {
-            place.copy_from_slice(line.as_bytes());
-        }
-        if let Some(place) = buffer.get_mut(end..end + 2) {
-            place.copy_from_slice(b"\r\n");
-        }
-        socket.write_all(buffer.get(start..end + 2).unwrap_or_default()).map_err(|_| None)?;
     }
 }
 

@@ -19,6 +19,14 @@ impl Head {
         self.headers.iter().find(|(held, _)| held.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// The values of all headers of a name.
+    pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        self.headers
+            .iter()
+            .filter(move |(held, _)| held.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Parses a head at the start of the bytes; None while it is incomplete, else also its length.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HttpError> {
         let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];

@@ -35,6 +35,18 @@ impl Socket {
         Ok(rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write)?)
     }
 
+    /// The descriptor on its own.
+    pub(super) fn try_clone_owned(&self) -> std::io::Result<OwnedFd> {
+        self.0.try_clone()
+    }
+
+    /// Whether the other end has closed or sent something although nothing was asked.
+    pub(super) fn is_stale(&self) -> bool {
+        let mut polled = [rustix::event::PollFd::new(&*self.0, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+    }
+
     /// Ends both directions, which wakes a thread that reads.
     pub fn close(&self) {
         let _ = rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Both);

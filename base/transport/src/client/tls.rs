@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -57,21 +59,96 @@ impl model::Kinded for TlsError {
     }
 }
 
+/// A handshake that takes longer is given up.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+
 const SYSTEM_AUTHORITIES: [&str; 2] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Connects and shakes hands, then leaves a pump thread between TLS and the returned socket.
+/// A connected stream below TLS.
+pub(super) trait Carrier: Read + Write + AsFd + Into<OwnedFd> + Send + 'static {
+    /// Ends the limits on waiting: the bridge waits for both sides.
+    fn wait_forever(&self) -> std::io::Result<()>;
+}
+
+impl Carrier for TcpStream {
+    fn wait_forever(&self) -> std::io::Result<()> {
+        self.set_read_timeout(None)
+    }
+}
+
+impl Carrier for UnixStream {
+    fn wait_forever(&self) -> std::io::Result<()> {
+        self.set_read_timeout(None)
+    }
+}
+
+/// How to speak TLS with servers; certificates are read once.
+#[derive(Debug, Clone)]
+pub struct TlsClient(Arc<ClientConfig>);
+
+impl TlsClient {
+    /// Trusts the machine's authorities and those of the files; shows the first certificate given.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub fn new(authorities: &[PathBuf], identity: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
+        let mut store = self::authorities(None)?;
+        for path in authorities {
+            store.add_parsable_certificates(certificates(path)?);
+        }
+        with_identity(builder()?.with_root_certificates(store), identity).map(|config| Self(Arc::new(config)))
+    }
+
+    /// Takes any certificate.
+    ///
+    /// # Errors
+    /// When the certificate to show cannot be used.
+    pub fn unverified(identity: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
+        with_identity(unverified()?, identity).map(|config| Self(Arc::new(config)))
+    }
+
+    /// Shakes hands, then leaves a pump thread between TLS and the returned socket.
+    pub(super) fn bridge(&self, host: &str, network: impl Carrier) -> Result<Socket, TlsError> {
+        bridge(Arc::clone(&self.0), host, network)
+    }
+}
+
+/// Connects and shakes hands.
 pub(super) fn connect(address: &str, files: &TlsFiles) -> Result<Socket, TlsError> {
     let config = Arc::new(configuration(files)?);
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host.clone()).map_err(|_| TlsError::Name(host))?;
-    let mut session = ClientConnection::new(config, name)?;
-    let mut network = TcpStream::connect(address)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let network = TcpStream::connect(address)?;
     network.set_nodelay(true)?;
+    bridge(config, host, network)
+}
+
+fn bridge(config: Arc<ClientConfig>, host: &str, mut network: impl Carrier) -> Result<Socket, TlsError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+    let mut session = ClientConnection::new(config, name)?;
+    let deadline = Instant::now() + HANDSHAKE_PATIENCE;
     while session.is_handshaking() {
-        session.complete_io(&mut network).map_err(refusal)?;
+        if Instant::now() > deadline {
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "TLS handshake timeout").into());
+        }
+        // A single read and write at a time, so that a slow other side cannot hold the loop.
+        if session.wants_write() {
+            session.write_tls(&mut network)?;
+        } else {
+            if session.read_tls(&mut network)? == 0 {
+                return Err(
+                    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "tls handshake eof").into()
+                );
+            }
+            if let Err(error) = session.process_new_packets() {
+                // The alert tells the other side why, when it still listens.
+                let _ = session.write_tls(&mut network);
+                return Err(refusal(std::io::Error::other(error)).into());
+            }
+        }
     }
+    network.wait_forever()?;
     let (ours, local) = UnixStream::pair()?;
     let fault = Fault::default();
     let told = Arc::clone(&fault);
@@ -96,6 +173,16 @@ fn refusal(error: std::io::Error) -> std::io::Error {
         Some(rustls::Error::InvalidCertificate(Fault::UnknownIssuer | Fault::BadSignature)) => {
             "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
         }
+        Some(rustls::Error::InvalidCertificate(
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. },
+        )) => "tls: failed to verify certificate: x509: certificate is not valid for this name".to_owned(),
+        Some(rustls::Error::InvalidCertificate(Fault::Expired | Fault::ExpiredContext { .. })) => {
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid".to_owned()
+        }
+        // Whoever answers a greeting in TLS with something else speaks plain HTTP, as a rule.
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            "http: server gave HTTP response to HTTPS client".to_owned()
+        }
         Some(alert @ rustls::Error::AlertReceived(_)) => spoken(alert),
         _ => return error,
     };
@@ -117,22 +204,34 @@ fn spoken(error: &rustls::Error) -> String {
 }
 
 fn configuration(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = if files.skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+    let trusting = if files.skip_verify {
+        unverified()?
     } else {
-        builder.with_root_certificates(authorities(files.ca.as_deref())?)
+        builder()?.with_root_certificates(authorities(files.ca.as_deref())?)
     };
-    match (&files.cert, &files.key) {
-        (Some(cert), Some(key)) => {
-            let secret = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| TlsError::File { path: key.clone(), reason: error.to_string() })?;
-            Ok(builder.with_client_auth_cert(certificates(cert)?, secret)?)
-        }
-        _ => Ok(builder.with_no_client_auth()),
-    }
+    with_identity(trusting, files.cert.as_deref().zip(files.key.as_deref()))
+}
+
+type Builder<State> = rustls::ConfigBuilder<ClientConfig, State>;
+
+fn builder() -> Result<Builder<rustls::WantsVerifier>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?)
+}
+
+fn unverified() -> Result<Builder<WantsClientCert>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider))))
+}
+
+fn with_identity(
+    builder: Builder<WantsClientCert>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<ClientConfig, TlsError> {
+    let Some((cert, key)) = identity else { return Ok(builder.with_no_client_auth()) };
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| TlsError::File { path: key.to_owned(), reason: error.to_string() })?;
+    Ok(builder.with_client_auth_cert(certificates(cert)?, secret)?)
 }
 
 fn authorities(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
@@ -157,7 +256,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn pump(
     session: &mut ClientConnection,
-    network: &mut TcpStream,
+    network: &mut impl Carrier,
     mut local: &UnixStream,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 32 * 1024];
