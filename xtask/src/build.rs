@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, root};
 
 /// The programs a user installs.
-pub(crate) const PROGRAMS: [&str; 4] = ["wharf", "wharfd", "wharf-shim", "wharf-runtime"];
+pub(crate) const PROGRAMS: [&str; 5] = ["wharf", "wharfd", "wharf-shim", "wharf-runtime", "wharf-registry"];
 
 /// `cargo xtask build [--dist]`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {

@@ -257,6 +257,11 @@ fn is_domain_label(label: &str) -> bool {
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// Whether a text can be the path of a repository: components divided by slashes.
+pub fn is_path(path: &str) -> bool {
+    path.len() <= MAX_NAME && path.split('/').all(is_component)
+}
+
 /// Lower-case letters and digits, with single dots, one or two underscores or any dashes between them.
 fn is_component(component: &str) -> bool {
     let is_letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

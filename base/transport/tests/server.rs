@@ -38,6 +38,22 @@ impl Handler for Show {
                 stream.write_all(b"twotwo").unwrap();
                 stream.finish().unwrap();
             }
+            "/file" => {
+                let path = std::env::temp_dir().join(format!("wharf-sendfile-{}", std::process::id()));
+                std::fs::write(&path, "0123456789").unwrap();
+                let file = std::fs::File::open(&path).unwrap();
+                std::fs::remove_file(&path).unwrap();
+                let range = if exchange.head.query == "part" { 3..7 } else { 0..10 };
+                let range = if exchange.head.query == "short" { 5..15 } else { range };
+                let _ = exchange.respond_file(&ok, &file, range);
+            }
+            "/sized" => {
+                let mut stream = exchange.stream_sized(&ok, 5).unwrap();
+                stream.write_all(b"one").unwrap();
+                stream.write_all(b"xy").unwrap();
+                assert!(stream.write_all(b"more than was promised").is_err());
+                stream.finish().unwrap();
+            }
             "/cut" => exchange.stream(&ok).unwrap().write_all(b"one").unwrap(),
             "/duplex" => {
                 let (mut body, mut stream) = exchange.duplex(&ok).unwrap();
@@ -145,6 +161,23 @@ fn connections_are_reused() {
          HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 7\n\nignored\
          HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 7\nConnection: close\n"
     );
+}
+
+#[test]
+fn files_and_streams_of_known_length_keep_the_connection() {
+    let fixture = Fixture::start();
+    let answer = fixture.ask(
+        b"GET /file HTTP/1.1\r\n\r\nGET /file?part HTTP/1.1\r\n\r\nHEAD /file HTTP/1.1\r\n\r\n\
+          GET /sized HTTP/1.1\r\n\r\nGET /empty HTTP/1.1\r\n\r\n",
+    );
+    let ok = "HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length:";
+    assert_eq!(
+        answer,
+        format!("{ok} 10\n\n0123456789{ok} 4\n\n3456{ok} 10\n\n{ok} 5\n\nonexyHTTP/1.1 204 No Content\n")
+    );
+    // A file that is shorter than was promised ends the connection, so that the client sees that it lacks something.
+    let short = fixture.ask(b"GET /file?short HTTP/1.1\r\n\r\nGET /empty HTTP/1.1\r\n\r\n");
+    assert_eq!(short, format!("{ok} 10\n\n56789"));
 }
 
 #[test]

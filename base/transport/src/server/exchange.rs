@@ -1,11 +1,16 @@
-//! One request and its answer: read the body, then answer whole, stream, or hand over the socket.
+//! One request and its answer: read the body, then answer whole, from a file, as a stream, or hand over the socket.
 
-use std::io::{self, IoSlice, Write};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 
 use super::body::{Body, BodyState, Buffer};
 use super::disconnect::DisconnectWatch;
 use super::head::RequestHead;
+use super::stream::{Framing, StreamWriter, write_both};
+use super::{date, sendfile};
 
 /// Status and headers of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl ResponseHead {
 
     fn write_to(&self, reason: &str, output: &mut String) {
         output.push_str("HTTP/1.1 ");
-        output.push_str(&self.status.to_string());
+        let _ = write!(output, "{}", self.status);
         output.push(' ');
         output.push_str(reason);
         output.push_str("\r\n");
@@ -54,10 +59,14 @@ impl ResponseHead {
 
 /// How far the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
+    /// No byte was sent.
     NotStarted,
+    /// The head was sent, the body not all.
     Streaming,
+    /// All was sent.
     Finished,
+    /// The socket is somebody else's.
     HandedOver,
 }
 
@@ -120,15 +129,67 @@ impl<'c> Exchange<'c> {
         self.settle_body();
         let mut text = String::with_capacity(512);
         head.write_to(reason(head.status), &mut text);
-        push_date(&mut text);
+        date::push(&mut text);
         if has_body(head.status) {
-            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            push_length(&mut text, body.len() as u64);
         }
         self.push_connection(&mut text);
         text.push_str("\r\n");
         let body = if self.head.method == "HEAD" || !has_body(head.status) { &[] } else { body };
         self.progress = Progress::Finished;
         write_both(self.socket.as_ref().ok_or_else(gone)?, text.as_bytes(), body)
+    }
+
+    /// Answers a HEAD with the length that a GET would have.
+    ///
+    /// # Errors
+    /// What writing to the client gives.
+    pub fn respond_length(&mut self, head: &ResponseHead, length: u64) -> io::Result<()> {
+        let text = self.sized_head(head, length);
+        self.progress = Progress::Finished;
+        let mut socket = self.socket.as_ref().ok_or_else(gone)?;
+        socket.write_all(text.as_bytes())
+    }
+
+    /// Answers with a part of a file, which the kernel copies.
+    ///
+    /// # Errors
+    /// What reading the file or writing to the client gives; the connection is closed then.
+    pub fn respond_file(&mut self, head: &ResponseHead, file: &File, range: Range<u64>) -> io::Result<()> {
+        let length = range.end.saturating_sub(range.start);
+        if self.head.method == "HEAD" {
+            return self.respond_length(head, length);
+        }
+        let text = self.sized_head(head, length);
+        self.progress = Progress::Streaming;
+        let socket = self.socket.as_ref().ok_or_else(gone)?;
+        sendfile::send(socket, text.as_bytes(), file, range)?;
+        self.progress = Progress::Finished;
+        Ok(())
+    }
+
+    /// Starts an answer whose length is known and whose bytes are not yet; all of them have to be written.
+    ///
+    /// # Errors
+    /// What writing to the client gives.
+    pub fn stream_sized(&mut self, head: &ResponseHead, length: u64) -> io::Result<StreamWriter<'_>> {
+        let text = self.sized_head(head, length);
+        let mut socket = self.socket.as_ref().ok_or_else(gone)?;
+        self.progress = Progress::Streaming;
+        socket.write_all(text.as_bytes())?;
+        let silent = self.head.method == "HEAD";
+        Ok(StreamWriter { socket, framing: Framing::Sized(length), silent, progress: &mut self.progress })
+    }
+
+    fn sized_head(&mut self, head: &ResponseHead, length: u64) -> String {
+        self.settle_body();
+        let mut text = String::with_capacity(512);
+        head.write_to(reason(head.status), &mut text);
+        date::push(&mut text);
+        push_length(&mut text, length);
+        self.push_connection(&mut text);
+        text.push_str("\r\n");
+        text
     }
 
     /// Starts an answer of unknown length; the head goes out at once.
@@ -150,7 +211,7 @@ impl<'c> Exchange<'c> {
         }
         let mut text = String::with_capacity(512);
         head.write_to(reason(head.status), &mut text);
-        push_date(&mut text);
+        date::push(&mut text);
         if chunked {
             text.push_str("Transfer-Encoding: chunked\r\n");
         }
@@ -161,7 +222,8 @@ impl<'c> Exchange<'c> {
         socket.write_all(text.as_bytes())?;
         let silent = self.head.method == "HEAD";
         let body = Body { socket, buffer: self.buffer, state: &mut self.body };
-        Ok((body, StreamWriter { socket, chunked, silent, progress: &mut self.progress }))
+        let framing = if chunked { Framing::Chunked } else { Framing::UntilClose };
+        Ok((body, StreamWriter { socket, framing, silent, progress: &mut self.progress }))
     }
 
     /// Takes the socket out of HTTP: `101 UPGRADED` when the client asked for it, else `200 OK` without framing.
@@ -242,75 +304,8 @@ impl<'c> Exchange<'c> {
 /// Bytes of an unread body that are read and forgotten to keep a connection.
 const MAX_DRAIN: u64 = 256 * 1024;
 
-/// Writes an answer of unknown length; every `write` is one record that the client sees at once.
-#[derive(Debug)]
-pub struct StreamWriter<'e> {
-    socket: &'e UnixStream,
-    chunked: bool,
-    silent: bool,
-    progress: &'e mut Progress,
-}
-
-impl<'e> StreamWriter<'e> {
-    /// Ends the answer; without it the connection is closed, so that the client sees the answer is cut.
-    ///
-    /// # Errors
-    /// What writing to the client gives.
-    pub fn finish(self) -> io::Result<()> {
-        let mut socket = self.socket;
-        if self.chunked && !self.silent {
-            socket.write_all(b"0\r\n\r\n")?;
-        }
-        *self.progress = Progress::Finished;
-        Ok(())
-    }
-
-    /// The client's socket, for those that write many bytes by themselves.
-    pub fn socket(&self) -> &'e UnixStream {
-        self.socket
-    }
-}
-
-impl Write for StreamWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.is_empty() || self.silent {
-            return Ok(bytes.len());
-        }
-        let mut socket = self.socket;
-        if !self.chunked {
-            return socket.write(bytes);
-        }
-        let size = format!("{:x}\r\n", bytes.len());
-        let mut parts = [IoSlice::new(size.as_bytes()), IoSlice::new(bytes), IoSlice::new(b"\r\n")];
-        write_all_vectored(socket, &mut parts)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn write_both(socket: &UnixStream, head: &[u8], body: &[u8]) -> io::Result<()> {
-    write_all_vectored(socket, &mut [IoSlice::new(head), IoSlice::new(body)])
-}
-
-fn write_all_vectored(mut socket: &UnixStream, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
-    IoSlice::advance_slices(&mut parts, 0);
-    while !parts.is_empty() {
-        match socket.write_vectored(parts) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut parts, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn push_date(text: &mut String) {
-    let now = model::Timestamp::now().as_jiff();
-    text.push_str(&format!("Date: {}\r\n", now.strftime("%a, %d %b %Y %H:%M:%S GMT")));
+fn push_length(text: &mut String, length: u64) {
+    let _ = write!(text, "Content-Length: {length}\r\n");
 }
 
 fn gone() -> io::Error {
@@ -326,7 +321,10 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        202 => "Accepted",
         204 => "No Content",
+        206 => "Partial Content",
+        302 => "Found",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -336,11 +334,14 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         409 => "Conflict",
         413 => "Request Entity Too Large",
+        416 => "Requested Range Not Satisfiable",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         499 => "Client Closed Request",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Status",

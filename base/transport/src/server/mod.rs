@@ -2,10 +2,13 @@
 
 mod body;
 mod connection;
+mod date;
 mod disconnect;
 mod exchange;
 mod head;
 mod listener;
+mod sendfile;
+mod stream;
 mod websocket;
 
 use std::io;
@@ -17,9 +20,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 pub use body::Body;
 pub use disconnect::DisconnectWatch;
-pub use exchange::{Exchange, Hijacked, ResponseHead, StreamWriter};
+pub use exchange::{Exchange, Hijacked, ResponseHead};
 pub use head::{MAX_HEAD, MAX_HEADERS, RequestHead, percent_decode};
 pub use listener::{ListenError, Listener, inherited};
+pub use stream::StreamWriter;
 pub use websocket::{WebSocketError, accept_websocket};
 
 use crate::tls::TlsAcceptor;
