@@ -102,7 +102,10 @@ fn find(session: &Session, before: &[String], last: &str) -> Vec<String> {
 fn names(session: &Session, path: &[&str]) -> Vec<String> {
     let first_usage = path.join(" ");
     let (url, pointer) = match first_usage.as_str() {
-        "run" | "create" | "rmi" | "tag" | "push" | "save" | "history" => ("/images/json", "/RepoTags"),
+        "run" | "create" | "rmi" | "tag" | "push" | "pull" | "save" | "history" => {
+            ("/images/json", "/RepoTags")
+        }
+        "login" | "logout" => return crate::credentials::servers(session),
         text if text.starts_with("image") || text.ends_with(" run") || text.ends_with(" create") => {
             ("/images/json", "/RepoTags")
         }

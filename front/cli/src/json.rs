@@ -14,9 +14,13 @@ pub(crate) fn compact(json: &Json) -> String {
 
 /// Indented by four blanks.
 pub(crate) fn go_pretty(json: &Json, escapes: bool) -> String {
-    use serde::Serialize;
+    go_indented(json, "    ", escapes)
+}
+
+/// Indented as the caller wants.
+pub(crate) fn go_indented(json: &impl serde::Serialize, indent: &str, escapes: bool) -> String {
     let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     if json.serialize(&mut serializer).is_err() {
         return String::new();

@@ -14,6 +14,7 @@ mod commands;
 mod completion;
 mod config_file;
 mod context_store;
+mod credentials;
 mod failure;
 mod help;
 mod human;

@@ -66,7 +66,7 @@ impl Session {
             ("", Some(folder)) => PathBuf::from(folder),
             (folder, _) => PathBuf::from(folder),
         };
-        let config = ConfigFile::load(&config_dir)?;
+        let config = ConfigFile::load(&config_dir);
         if !globals.list("host").is_empty() && !globals.text("context").is_empty() {
             return Err(Failure::text("conflicting options: cannot specify both --host and --context"));
         }
@@ -206,6 +206,20 @@ impl Session {
             headers: self.http_headers(),
         });
         Ok(self.client.get_or_init(|| Arc::new(client)))
+    }
+
+    /// Refuses a flag that was given when the engine's API is older than it.
+    ///
+    /// # Errors
+    /// When the engine is too old or can't be reached.
+    pub fn require(&self, matches: &Matches, flag: &str, version: &str) -> Result<(), Failure> {
+        if !matches.given(flag) || self.client()?.at_least(version)? {
+            return Ok(());
+        }
+        let theirs = self.client()?.version()?;
+        Err(Failure::text(format!(
+            "\"--{flag}\" requires API version {version}, but the Docker daemon API version is {theirs}"
+        )))
     }
 
     fn http_headers(&self) -> Vec<(String, String)> {

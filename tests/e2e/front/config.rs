@@ -127,6 +127,6 @@ fn what_others_keep_in_the_file_stays() {
     assert_eq!(read(), wanted);
     configure(&folder, "{broken");
     let warned = folder.wharf(&["context", "show"]);
-    assert!(warned.stderr.contains("WARNING: Error loading config file"), "{warned:?}");
+    assert!(warned.stderr.contains("WARNING: Error parsing config file"), "{warned:?}");
     assert_eq!(warned.ok(), "default");
 }

@@ -3,6 +3,7 @@
 mod completion;
 mod config;
 mod context;
+mod credentials;
 mod daemon;
 mod folder;
 mod follow;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::options;
 use crate::command::{Arity, Command};
-use crate::commands::image::pull;
+use crate::commands::image::{pull, trust};
 use crate::failure::{Failure, Outcome, file_failure};
 use crate::matches::Matches;
 use crate::session::Session;
@@ -70,12 +70,13 @@ pub fn check_pull(matches: &Matches) -> Outcome {
 pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> Result<String, Failure> {
     check_image(image)?;
     check_platform(platform(session, matches))?;
+    trust::check_image(session, matches, image)?;
     let cid_file = CidFile::reserve(matches.text("cidfile"))?;
     let policy = matches.text("pull");
     let platform = platform(session, matches);
     let quiet = matches.on("quiet");
     if policy == "always" {
-        pull::pull(session, image, platform, quiet, true)?;
+        pull::pull(session, image, platform, quiet)?;
     }
     let answer = match send(session, matches, &body, platform) {
         Err(Failure::Client(error)) if policy == "missing" && error.is_not_found() => {
@@ -85,7 +86,7 @@ pub fn create(session: &Session, matches: &Matches, body: Json, image: &str) -> 
                     crate::commands::image::reference::familiar(image)
                 );
             }
-            pull::pull(session, image, platform, quiet, true)?;
+            pull::pull(session, image, platform, quiet)?;
             send(session, matches, &body, platform)?
         }
         other => other?,

@@ -40,7 +40,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
                     format!("context {} is in use, set -f flag to force remove", crate::value::quoted(name));
                 return Err(Failure::text(text));
             }
-            session.config().clone().store("currentContext", None)?;
+            session.config().store("currentContext", None)?;
         }
         store.remove(name)
     })

@@ -28,7 +28,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         session.contexts().find(name)?;
         Some(json!(name))
     };
-    session.config().clone().store("currentContext", value)?;
+    session.config().store("currentContext", value)?;
     println!("{name}");
     eprintln!("Current context is now {}", crate::value::quoted(name));
     if name != DEFAULT && session.environment.own("HOST").is_some() {

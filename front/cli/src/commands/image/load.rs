@@ -31,6 +31,7 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
+    session.require(matches, "platform", "1.48")?;
     let source: Box<dyn Read + Send> = match matches.text("input") {
         "" if terminal::is_terminal(std::io::stdin()) => {
             return Err(Failure::text("requested load from stdin, but stdin is empty"));

@@ -1,7 +1,7 @@
 //! `logout`: forgets credentials of a registry.
 
-use super::{auth, login};
 use crate::command::{Arity, Command};
+use crate::credentials;
 use crate::failure::Outcome;
 use crate::matches::Matches;
 use crate::session::Session;
@@ -10,20 +10,34 @@ use crate::session::Session;
 pub const COMMAND: Command = Command {
     about: "Log out from a registry",
     usage: &["[SERVER]"],
-    spellings: &["logout"],
+    spellings: &[],
     flags: &[],
     arity: Arity::Max(1),
     interspersed: true,
-    examples: &[],
+    examples: &["logout registry.example.com"],
     run,
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
-    let key = match matches.arg(0) {
-        "" | "docker.io" | "index.docker.io" => auth::HUB,
-        server => login::host_of(server),
+    let server = match matches.arg(0) {
+        "" | "docker.io" | "index.docker.io" => credentials::HUB,
+        server => server,
     };
-    println!("Removing login credentials for {key}");
-    auth::erase(session, key)?;
+    let host = if server == credentials::HUB { server } else { credentials::host_of(server) };
+    println!("Removing login credentials for {host}");
+    let mut keys = vec![server.to_owned()];
+    if host != credentials::HUB {
+        // Older clients kept a registry under its address.
+        keys.extend([host.to_owned(), format!("http://{host}"), format!("https://{host}")]);
+        keys.dedup();
+    }
+    let faults = credentials::erase(session, &keys);
+    // Who logs out has to know when a password is still kept.
+    if !faults.is_empty() {
+        eprintln!("WARNING: could not erase credentials:");
+        for (key, reason) in faults {
+            eprintln!("{key}: {reason}");
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Commands on images and registries.
 
-pub mod auth;
 pub mod history;
 pub mod import;
 pub mod inspect;
@@ -16,3 +15,4 @@ pub mod rm;
 pub mod save;
 pub mod search;
 pub mod tag;
+pub mod trust;

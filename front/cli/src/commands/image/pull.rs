@@ -2,9 +2,10 @@
 
 use api_client::{Body, Query};
 
-use super::{auth, reference};
+use super::{reference, trust};
 use crate::command::Kind::{Switch, Text};
 use crate::command::{Arity, Command, Flag, flag, long, switch};
+use crate::credentials;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::progress;
@@ -42,6 +43,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     if all && (parsed.tag.is_some() || parsed.digest.is_some()) {
         return Err(Failure::text("tag can't be used with --all-tags/-a"));
     }
+    trust::check(session, matches, &parsed)?;
     let quiet = matches.on("quiet");
     let platform = match matches.text("platform") {
         "" => session.environment.own("DEFAULT_PLATFORM").unwrap_or_default(),
@@ -55,7 +57,8 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         }
         parsed.with_latest()
     };
-    fetch(session, &wanted, platform, quiet, false)?;
+    let header = credentials::header_if_any(session, &wanted.domain);
+    fetch(session, &wanted, platform, &header, Shown { quiet, to_stderr: false })?;
     let mut shown = wanted.full_name();
     if let Some(tag) = &wanted.tag {
         shown = format!("{shown}:{tag}");
@@ -67,25 +70,36 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     Ok(())
 }
 
-/// Gets the image that `run` or `create` need.
-pub fn pull(session: &Session, name: &str, platform: &str, quiet: bool, to_stderr: bool) -> Outcome {
-    fetch(session, &reference::parse(name)?.with_latest(), platform, quiet, to_stderr)
+/// Gets the image that `run` or `create` need; progress goes to standard error.
+///
+/// # Errors
+/// When a credential helper fails, or the engine can't get it.
+pub fn pull(session: &Session, name: &str, platform: &str, quiet: bool) -> Outcome {
+    let wanted = reference::parse(name)?.with_latest();
+    let header = credentials::header(session, &wanted.domain)?;
+    fetch(session, &wanted, platform, &header, Shown { quiet, to_stderr: true })
+}
+
+/// What is shown, and where.
+#[derive(Clone, Copy)]
+struct Shown {
+    quiet: bool,
+    to_stderr: bool,
 }
 
 fn fetch(
     session: &Session,
     wanted: &reference::Reference,
     platform: &str,
-    quiet: bool,
-    to_stderr: bool,
+    header: &str,
+    shown: Shown,
 ) -> Outcome {
     let tag = wanted.digest.clone().or_else(|| wanted.tag.clone()).unwrap_or_default();
     let query = Query::new()
         .set("fromImage", wanted.full_name())
         .text("tag", &tag)
         .text("platform", &platform.to_lowercase());
-    let header = auth::header(session, &wanted.domain);
-    let headers = [("X-Registry-Auth", header.as_str())];
+    let headers = [("X-Registry-Auth", header)];
     let answer = session.client()?.send("POST", "/images/create", &query, &headers, Body::Empty)?;
-    progress::show(answer.body, quiet, to_stderr, |_| {})
+    progress::show(answer.body, shown.quiet, shown.to_stderr, |_| {})
 }

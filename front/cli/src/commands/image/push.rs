@@ -4,9 +4,10 @@ use api_client::query::path_escape;
 use api_client::{Body, Query};
 use serde_json::json;
 
-use super::{auth, reference};
+use super::{reference, trust};
 use crate::command::Kind::{Switch, Text};
 use crate::command::{Arity, Command, Flag, flag, long, switch};
+use crate::credentials;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::progress;
@@ -37,6 +38,8 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     if all && (parsed.tag.is_some() || parsed.digest.is_some()) {
         return Err(Failure::text("tag can't be used with --all-tags/-a"));
     }
+    session.require(matches, "platform", "1.46")?;
+    trust::check(session, matches, &parsed)?;
     let quiet = matches.on("quiet");
     let wanted = if all {
         parsed
@@ -50,7 +53,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     if matches.given("platform") {
         query = query.set("platform", crate::json::compact(&platform(matches.text("platform"))));
     }
-    let header = auth::header(session, &wanted.domain);
+    let header = credentials::header_if_any(session, &wanted.domain);
     let headers = [("X-Registry-Auth", header.as_str())];
     let path = format!("/images/{}/push", path_escape(&wanted.familiar_name()));
     let client = session.client()?;

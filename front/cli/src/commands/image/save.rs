@@ -28,6 +28,7 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
+    session.require(matches, "platform", "1.48")?;
     let output = matches.text("output");
     refuse_terminal(output)?;
     check_output(output, "failed to save image")?;

@@ -4,9 +4,9 @@ use api_client::{Body, Query};
 use serde::Deserialize;
 use std::io::Read;
 
-use super::auth;
 use crate::command::Kind::{Filter, Int, Switch};
 use crate::command::{Arity, Command, FORMAT, Flag, flag, long};
+use crate::credentials;
 use crate::failure::{Failure, Outcome};
 use crate::human;
 use crate::listing::{Column, Listing, column};
@@ -24,7 +24,7 @@ const FLAGS: &[Flag] = &[
 pub const COMMAND: Command = Command {
     about: "Search Docker Hub for images",
     usage: &["[OPTIONS] TERM"],
-    spellings: &["search"],
+    spellings: &[],
     flags: &[FLAGS],
     arity: Arity::Exact(1),
     interspersed: true,
@@ -66,7 +66,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     if matches.int("limit") > 0 {
         query = query.set("limit", matches.text("limit"));
     }
-    let header = auth::header(session, "docker.io");
+    let header = credentials::header_if_any(session, "docker.io");
     let headers = [("X-Registry-Auth", header.as_str())];
     let mut answer = session.client()?.send("GET", "/images/search", &query, &headers, Body::Empty)?;
     let mut bytes = Vec::new();
