@@ -1,7 +1,7 @@
 //! Who somebody is towards a registry, in types that cannot be printed.
 
 /// A password or token: it has no way to be shown, only to be used.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Secret(String);
 
 impl Secret {

@@ -119,7 +119,7 @@ fn span(seconds: i128) -> String {
 mod tests {
     use super::*;
 
-    fn check(progress: Progress, width: usize, wanted: &str) {
+    fn check(progress: Progress<'_>, width: usize, wanted: &str) {
         assert_eq!(progress.text(width, |bytes| format!("{bytes}B")), wanted);
     }
 

@@ -1,7 +1,7 @@
 //! The list of all commands.
 
 use crate::command::{Entry, Group, Section};
-use crate::commands::{container, context, image, inspect, network, swarm, system, volume};
+use crate::commands::{container, context, image, inspect, manifest, network, swarm, system, volume};
 use crate::completion;
 
 /// The sentence at the top of the help.
@@ -111,6 +111,18 @@ const CONTEXT: Group = Group {
     ],
 };
 
+const MANIFEST: Group = Group {
+    about: "Manage Docker image manifests and manifest lists",
+    bare: None,
+    entries: &[
+        Entry::command("annotate", &manifest::annotate::COMMAND),
+        Entry::command("create", &manifest::create::COMMAND),
+        Entry::command("inspect", &manifest::inspect::COMMAND),
+        Entry::command("push", &manifest::push::COMMAND),
+        Entry::command("rm", &manifest::rm::COMMAND),
+    ],
+};
+
 const NODE: Group = Group {
     about: "Manage Swarm nodes",
     bare: None,
@@ -142,6 +154,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::group("container", &CONTAINER),
     Entry::group("context", &CONTEXT),
     Entry::group("image", &IMAGE),
+    Entry::group("manifest", &MANIFEST),
     Entry::group("network", &NETWORK),
     Entry::group("node", &NODE),
     Entry::group("service", &SERVICE),

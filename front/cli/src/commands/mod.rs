@@ -5,6 +5,7 @@ pub mod context;
 pub mod each;
 pub mod image;
 pub mod inspect;
+pub mod manifest;
 pub mod network;
 pub mod prune;
 pub mod swarm;

@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use registry_client::{Credentials, Secret};
 use serde_json::{Map, Value as Json, json};
-
-use super::secret::Secret;
 
 /// What is known about a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +42,17 @@ impl Credential {
             }
         }
         Json::Object(fields)
+    }
+
+    /// What the client itself shows to the registry.
+    pub fn for_registry(self) -> Credentials {
+        if !self.registry_token.is_empty() {
+            return Credentials::Registry(self.registry_token);
+        }
+        if !self.identity_token.is_empty() {
+            return Credentials::Identity { user: self.user, token: self.identity_token };
+        }
+        Credentials::password(&self.user, self.password.reveal())
     }
 
     /// The document as the header carries it.

@@ -3,11 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
+use registry_client::Secret;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::entry::Credential;
-use super::secret::Secret;
 
 /// A helper by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]

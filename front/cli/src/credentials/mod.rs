@@ -6,13 +6,12 @@
 
 pub mod entry;
 pub mod helper;
-pub mod secret;
 
 use serde_json::{Map, Value as Json};
 
 pub use entry::Credential;
 use helper::Helper;
-pub use secret::Secret;
+pub use registry_client::Secret;
 
 use crate::config_file::ConfigFile;
 use crate::failure::{Failure, Outcome};
