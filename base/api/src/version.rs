@@ -44,6 +44,11 @@ impl ApiVersion {
         Self { major: 1, minor }
     }
 
+    /// A number of its own for each version, growing with it.
+    pub const fn ordinal(self) -> u32 {
+        (self.major as u32) << 16 | self.minor as u32
+    }
+
     /// Whether this is version 1.`minor` or newer.
     pub fn at_least(self, minor: u16) -> bool {
         self >= Self::new(minor)

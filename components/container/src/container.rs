@@ -7,7 +7,7 @@ use model::ContainerId;
 
 use crate::store::{RecordTable, StoreError};
 use crate::wait::WaitRegistry;
-use crate::{ContainerRecord, Health, RestartPolicy, Transition, WaitCondition, WaitResult, Waiter};
+use crate::{ContainerRecord, Health, Listed, RestartPolicy, Transition, WaitCondition, WaitResult, Waiter};
 
 /// One container: its record, health and waiters.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Container {
     health: Mutex<Health>,
     waiters: WaitRegistry,
     operation: Mutex<()>,
+    listed: Listed,
     place: Place,
 }
 
@@ -42,6 +43,7 @@ impl Container {
             health: Mutex::new(Health::default()),
             waiters: WaitRegistry::default(),
             operation: Mutex::new(()),
+            listed: Listed::default(),
             place,
         }
     }
@@ -65,6 +67,11 @@ impl Container {
     /// The record as it is now; never waits for a disk or a shim.
     pub fn record(&self) -> Arc<ContainerRecord> {
         Arc::clone(&self.record.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The text that lists show for it.
+    pub fn listed(&self) -> &Listed {
+        &self.listed
     }
 
     /// Holds off other verbs (start, stop, remove, ...) on this container. Views and waits do not take it.

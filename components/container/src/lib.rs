@@ -18,6 +18,7 @@ mod container;
 mod document;
 pub mod exec;
 pub mod health;
+mod listed;
 pub mod logs;
 pub mod record;
 mod refusal;
@@ -33,6 +34,7 @@ pub mod wait;
 pub use document::Document;
 pub use exec::{ExecRecord, ExecState, ExecStore};
 pub use health::{Health, HealthCheck, HealthResult, HealthStatus, ProbeTest};
+pub use listed::{Listed, Shown};
 pub use record::{
     Config, ContainerRecord, Documents, LogConfig, MountPoint, NetworkAttachment, NetworkSettings, Paths,
     PortBinding,

@@ -1,16 +1,15 @@
-//! `ps`: summaries of the containers that Docker's filters choose.
+//! `ps`: the containers that Docker's filters choose, newest first.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::container::{Container, ContainerRecord, HealthStatus, State, status};
-use api::container::{Port, Summary, SummaryHealth, SummaryHostConfig, SummaryNetworkSettings};
+use ::container::{Container, ContainerRecord, HealthStatus, State};
+use api::container::Summary;
 use model::{Filters, Timestamp};
 
-use super::inspect;
 use super::parameters::ListParameters;
 use super::pattern::Pattern;
-use super::port_spec;
+use super::{port_spec, summary};
 use crate::engine::Inner;
 use crate::{Error, Result};
 
@@ -36,21 +35,51 @@ const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 /// The summaries, newest first.
 pub(crate) fn list(inner: &Inner, parameters: &ListParameters) -> Result<Vec<Summary>> {
-    let choice = Choice::new(inner, parameters)?;
     let now = Timestamp::now();
-    let limit = usize::try_from(parameters.limit).unwrap_or(0);
-    let mut summaries = Vec::new();
-    for container in inner.containers.list() {
+    let chosen = choose(inner, parameters)?;
+    Ok(chosen
+        .iter()
+        .map(|(container, record)| summary::summary(inner, container, record, now, parameters.size))
+        .collect())
+}
+
+/// The summaries as somebody else encodes them, newest first. What was encoded before in the same `variant` is given
+/// back as long as nothing in it has changed.
+pub(crate) fn list_encoded<E: From<Error>>(
+    inner: &Inner,
+    parameters: &ListParameters,
+    variant: u32,
+    encode: impl Fn(Summary) -> std::result::Result<Vec<u8>, E>,
+) -> std::result::Result<Vec<Arc<[u8]>>, E> {
+    let now = Timestamp::now();
+    let chosen = choose(inner, parameters)?;
+    // Most containers are of a few images.
+    let mut named = HashMap::new();
+    let encoded = |(container, record): &'_ (Arc<Container>, Arc<ContainerRecord>)| {
+        let make = || {
+            encode(summary::summary(inner, container, record, now, parameters.size)).map(Arc::<[u8]>::from)
+        };
+        if parameters.size {
+            // What is on disk changes without the engine's doing.
+            return make();
+        }
+        let image = (record.image_reference.clone(), record.image_id.clone());
+        let named = *named.entry(image).or_insert_with(|| summary::is_image_named(inner, record));
+        container.listed().text(record, summary::shown(container, record, now, variant, named), make)
+    };
+    chosen.iter().map(encoded).collect()
+}
+
+type Chosen = Vec<(Arc<Container>, Arc<ContainerRecord>)>;
+
+fn choose(inner: &Inner, parameters: &ListParameters) -> Result<Chosen> {
+    let choice = Choice::new(inner, parameters)?;
+    let limit = usize::try_from(parameters.limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    let records = inner.containers.list().into_iter().map(|container| {
         let record = container.record();
-        if !choice.takes(&container, &record) {
-            continue;
-        }
-        summaries.push(summary(inner, &container, &record, now, parameters.size));
-        if limit > 0 && summaries.len() == limit {
-            break;
-        }
-    }
-    Ok(summaries)
+        (container, record)
+    });
+    Ok(records.filter(|(container, record)| choice.takes(container, record)).take(limit).collect())
 }
 
 /// Checked filters.
@@ -267,104 +296,6 @@ pub(crate) fn parse_moment(text: &str) -> Result<Timestamp> {
         _ => text.to_owned(),
     };
     completed.parse().map_err(|_| bad())
-}
-
-fn summary(
-    inner: &Inner,
-    container: &Arc<Container>,
-    record: &ContainerRecord,
-    now: Timestamp,
-    size: bool,
-) -> Summary {
-    let health =
-        if record.config.health.is_some() { container.health() } else { ::container::Health::default() };
-    let (size_rw, size_root_fs) = if size { inspect::sizes(inner, record) } else { (0, 0) };
-    Summary {
-        id: record.id.to_string(),
-        names: vec![format!("/{}", record.name)],
-        image: shown_image(inner, record),
-        image_id: record.image_id.clone(),
-        image_manifest_descriptor: None,
-        command: command_text(record),
-        created: record.created.seconds(),
-        ports: ports(record),
-        size_rw,
-        size_root_fs,
-        labels: record.config.labels.clone(),
-        state: record.lifecycle.state.name().to_owned(),
-        status: status::text(&record.lifecycle, health.status, now),
-        host_config: SummaryHostConfig {
-            network_mode: record.config.network_mode.clone(),
-            annotations: (!record.config.annotations.is_empty()).then(|| record.config.annotations.clone()),
-        },
-        network_settings: SummaryNetworkSettings { networks: networks(record) },
-        mounts: shown_mounts(record),
-        health: Some(SummaryHealth {
-            status: health.status.name().to_owned(),
-            failing_streak: i64::from(health.failing_streak),
-        }),
-    }
-}
-
-fn shown_mounts(record: &ContainerRecord) -> Vec<api::container::MountPoint> {
-    let mut mounts: Vec<_> =
-        record.mounts.iter().map(inspect::mount_point).map(without_anonymous_source).collect();
-    mounts.sort_by(|left, right| left.destination.cmp(&right.destination));
-    mounts
-}
-
-/// Lists hide where anonymous volumes are, as Docker's do.
-fn without_anonymous_source(mut mount: api::container::MountPoint) -> api::container::MountPoint {
-    let anonymous =
-        mount.kind == "volume" && mount.name.len() == model::id::FULL_LENGTH && mount.mode.is_empty();
-    if anonymous {
-        mount.source.clear();
-    }
-    mount
-}
-
-/// The name the image was asked by, or its id once that name means another image.
-fn shown_image(inner: &Inner, record: &ContainerRecord) -> String {
-    let reference = &record.image_reference;
-    if reference.is_empty() || inner.storage.names_image(reference, &record.image_id) {
-        reference.clone()
-    } else {
-        record.image_id.clone()
-    }
-}
-
-/// Arguments with blanks are quoted, as Docker shows them.
-fn command_text(record: &ContainerRecord) -> String {
-    if record.args.is_empty() {
-        return record.path.clone();
-    }
-    let args: Vec<String> = record
-        .args
-        .iter()
-        .map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { arg.clone() })
-        .collect();
-    format!("{} {}", record.path, args.join(" "))
-}
-
-fn ports(record: &ContainerRecord) -> Vec<Port> {
-    let mut ports = Vec::new();
-    for (key, bindings) in &record.network.ports {
-        let Ok((private_port, protocol)) = port_spec::parse_key(key) else { continue };
-        let base = Port { ip: String::new(), private_port, public_port: 0, protocol };
-        match bindings.as_deref() {
-            None | Some([]) => ports.push(base),
-            Some(bindings) => ports.extend(bindings.iter().map(|binding| Port {
-                ip: binding.host_ip.clone(),
-                public_port: binding.host_port.parse().unwrap_or(0),
-                ..base.clone()
-            })),
-        }
-    }
-    ports
-}
-
-fn networks(record: &ContainerRecord) -> BTreeMap<String, api::network::EndpointSettings> {
-    record.network.networks.iter().map(|(name, held)| (name.clone(), inspect::endpoint(held))).collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub mod spec;
 pub(crate) mod start;
 mod stats;
 pub(crate) mod stop;
+mod summary;
 mod top;
 mod update;
 pub mod user;

@@ -43,6 +43,19 @@ impl Containers<'_> {
         list::list(self.inner, parameters)
     }
 
+    /// The same as texts that the caller encodes; a text of the same `variant` is kept until something in it changes.
+    ///
+    /// # Errors
+    /// For wrong filters, and what the encoder refuses.
+    pub fn list_encoded<E: From<crate::Error>>(
+        &self,
+        parameters: &ListParameters,
+        variant: u32,
+        encode: impl Fn(Summary) -> std::result::Result<Vec<u8>, E>,
+    ) -> std::result::Result<Vec<std::sync::Arc<[u8]>>, E> {
+        list::list_encoded(self.inner, parameters, variant, encode)
+    }
+
     /// Everything about one container.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use transport::server::{Exchange, Hijacked, ResponseHead, StreamWriter};
 
 use crate::failure::Failure;
+use crate::json_body::decode;
 use crate::query::Query;
-use crate::type_error;
 
 /// A handler; it answers by itself and returns what went wrong before an answer began.
 pub(crate) type Action = fn(&mut Call<'_, '_>) -> Result<(), Failure>;
@@ -55,6 +55,23 @@ impl<'x, 'c> Call<'x, 'c> {
     /// Answers with a JSON document.
     pub(crate) fn json(&mut self, status: u16, document: &impl Serialize) -> Result<(), Failure> {
         let body = encode(document)?;
+        let head = self.head(status).content_type(api::stream::JSON);
+        Ok(self.exchange.respond(&head, &body)?)
+    }
+
+    /// Answers with a list of documents that are encoded already, each ended by LF.
+    pub(crate) fn json_list<T: AsRef<[u8]>>(&mut self, status: u16, items: &[T]) -> Result<(), Failure> {
+        let length = items.iter().map(|item| item.as_ref().len()).sum::<usize>();
+        let mut body = Vec::with_capacity(length + 4);
+        body.push(b'[');
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            let item = item.as_ref();
+            body.extend_from_slice(item.strip_suffix(b"\n").unwrap_or(item));
+        }
+        body.extend_from_slice(b"]\n");
         let head = self.head(status).content_type(api::stream::JSON);
         Ok(self.exchange.respond(&head, &body)?)
     }
@@ -131,11 +148,6 @@ pub(crate) fn encode(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut body = serde_json::to_vec(document).map_err(|error| Failure::new(500, error.to_string()))?;
     body.push(b'\n');
     Ok(body)
-}
-
-/// Reads a JSON body, with Docker's words where it can't be read.
-pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    api::decode(body).map_err(|error| Failure::new(400, type_error::wording::<T>(body, &error)))
 }
 
 /// Writes one document of a stream, with its line end.

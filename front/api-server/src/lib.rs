@@ -13,6 +13,8 @@
 
 mod call;
 mod failure;
+mod json_body;
+mod json_syntax;
 mod query;
 mod router;
 mod routes;

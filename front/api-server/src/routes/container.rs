@@ -3,8 +3,9 @@
 use api::container::{CreateRequest, UpdateRequest};
 use engine::container::parameters::{CreateParameters, ListParameters, RemoveParameters, StopParameters};
 
-use crate::call::{Call, decode};
+use crate::call::{Call, encode};
 use crate::failure::Failure;
+use crate::json_body::decode;
 use crate::shape;
 
 type Answer = Result<(), Failure>;
@@ -17,9 +18,11 @@ pub(crate) fn list(call: &mut Call<'_, '_>) -> Answer {
         size: call.query.flag("size"),
         filters: call.query.filters()?,
     };
-    let list = call.engine.containers().list(&parameters)?;
-    let shown = shape::container_summaries(list, call.version);
-    call.json(200, &shown)
+    let version = call.version;
+    let texts = call.engine.containers().list_encoded(&parameters, version.ordinal(), |summary| {
+        encode(&shape::container_summary(summary, version))
+    })?;
+    call.json_list(200, &texts)
 }
 
 /// `POST /containers/create`

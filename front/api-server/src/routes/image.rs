@@ -3,8 +3,9 @@
 use engine::container::parameters::CommitParameters;
 use engine::image::ImageListParameters;
 
-use crate::call::{Call, decode};
+use crate::call::Call;
 use crate::failure::Failure;
+use crate::json_body::decode;
 use crate::shape;
 
 type Answer = Result<(), Failure>;

@@ -68,23 +68,21 @@ fn shape_endpoint(endpoint: &mut EndpointSettings, version: ApiVersion) {
     endpoint.gw_priority = version.at_least(48).then(|| endpoint.gw_priority.unwrap_or_default());
 }
 
-/// The list.
-pub(crate) fn summaries(mut list: Vec<Summary>, version: ApiVersion) -> Vec<Summary> {
-    for container in &mut list {
-        if version.below(46) {
-            container.host_config.annotations = None;
-        }
-        if version.below(48) {
-            container.image_manifest_descriptor = None;
-        }
-        if version.below(52) {
-            container.health = None;
-        }
-        for endpoint in container.network_settings.networks.values_mut() {
-            shape_endpoint(endpoint, version);
-        }
+/// One container of a list.
+pub(crate) fn summary(mut container: Summary, version: ApiVersion) -> Summary {
+    if version.below(46) {
+        container.host_config.annotations = None;
     }
-    list
+    if version.below(48) {
+        container.image_manifest_descriptor = None;
+    }
+    if version.below(52) {
+        container.health = None;
+    }
+    for endpoint in container.network_settings.networks.values_mut() {
+        shape_endpoint(endpoint, version);
+    }
+    container
 }
 
 #[cfg(test)]

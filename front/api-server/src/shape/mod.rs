@@ -6,7 +6,7 @@ mod image;
 mod network;
 mod system;
 
-pub(crate) use container::{inspect as container_inspect, summaries as container_summaries};
+pub(crate) use container::{inspect as container_inspect, summary as container_summary};
 pub(crate) use event::{content_type as event_content_type, event};
 pub(crate) use image::{inspect as image_inspect, summaries as image_summaries};
 pub(crate) use network::{inspect as network_inspect, list as network_list};
