@@ -9,11 +9,29 @@ pub(crate) struct Clock {
     text: [u8; 30],
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Clock {
     pub(crate) fn new() -> Self {
         let mut clock = Self { second: 0, text: *b"1970-01-01T00:00:00.000000000Z" };
         clock.set_second(0);
         clock
+    }
+
+    /// The time now, in nanoseconds since 1970.
+    pub(crate) fn nanoseconds() -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// A time in nanoseconds since 1970, spelled as [`Clock::now`] does.
+    pub(crate) fn spell(&mut self, nanoseconds: u64, out: &mut Vec<u8>) {
+        let fraction = u32::try_from(nanoseconds % 1_000_000_000).unwrap_or(0);
+        self.write(nanoseconds / 1_000_000_000, fraction, out);
     }
 
     /// The time now, trailing zeros of the fraction left out.

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::{Stream, clock};
+use crate::clock::{self, Clock};
+use crate::{Stream, compact};
 
 /// One record, borrowed from the reader's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +33,18 @@ struct Parts {
     attributes: Range<usize>,
 }
 
+/// Where decoding puts what can't stay in the line.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    foreign: Foreign,
+    clock: Clock,
+    time: Vec<u8>,
+}
+
 /// What a line of another writer (spaces, another order) is decoded into.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(crate) struct Foreign {
+struct Foreign {
     log: String,
     stream: String,
     time: String,
@@ -46,8 +55,11 @@ const HEAD: &[u8] = b"{\"log\":\"";
 const TIME: &[u8] = b",\"time\":\"";
 
 /// Decodes a line without its newline. The line is overwritten with its own decoded text, which is never longer.
-/// `foreign` keeps what could not be decoded in place. A line that is no record gives nothing.
-pub(crate) fn decode<'a>(line: &'a mut [u8], foreign: &'a mut Foreign) -> Option<Record<'a>> {
+/// `scratch` keeps what could not be decoded in place. A line that is no record gives nothing.
+pub(crate) fn decode<'a>(line: &'a mut [u8], scratch: &'a mut Scratch) -> Option<Record<'a>> {
+    if let Some(head) = compact::head(line) {
+        return decode_compact(line, head, scratch);
+    }
     match parts(line) {
         Some(parts) => {
             let length = unescape(&mut line[parts.log.clone()])?;
@@ -60,8 +72,27 @@ pub(crate) fn decode<'a>(line: &'a mut [u8], foreign: &'a mut Foreign) -> Option
                 attributes: std::str::from_utf8(&line[parts.attributes]).ok()?,
             })
         }
-        None => decode_foreign(line, foreign),
+        None => decode_foreign(line, &mut scratch.foreign),
     }
+}
+
+fn decode_compact<'a>(
+    line: &'a mut [u8],
+    head: compact::Head,
+    scratch: &'a mut Scratch,
+) -> Option<Record<'a>> {
+    scratch.time.clear();
+    scratch.clock.spell(head.nanoseconds, &mut scratch.time);
+    let mut start = compact::HEAD;
+    if head.ended {
+        // The newline is not in the line; the head has room for one more byte in front.
+        line.copy_within(start.., start - 1);
+        *line.last_mut()? = b'\n';
+        start -= 1;
+    }
+    let line: &'a [u8] = line;
+    let time = std::str::from_utf8(&scratch.time).ok()?;
+    Some(Record { stream: head.stream, log: line.get(start..)?, time, attributes: "" })
 }
 
 fn decode_foreign<'a>(line: &[u8], foreign: &'a mut Foreign) -> Option<Record<'a>> {
@@ -77,6 +108,9 @@ fn decode_foreign<'a>(line: &[u8], foreign: &'a mut Foreign) -> Option<Record<'a
 
 /// The time of a line, without decoding the rest.
 pub(crate) fn time_of(line: &[u8]) -> Option<i64> {
+    if let Some(head) = compact::head(line) {
+        return i64::try_from(head.nanoseconds).ok();
+    }
     let time = time_range(line)?;
     clock::parse(std::str::from_utf8(&line[time]).ok()?)
 }
@@ -187,8 +221,8 @@ mod tests {
 
     fn check(line: &str, expected: Option<(Stream, &[u8], &str, &str)>) {
         let mut bytes = line.as_bytes().to_vec();
-        let mut foreign = Foreign::default();
-        let record = decode(&mut bytes, &mut foreign);
+        let mut scratch = Scratch::default();
+        let record = decode(&mut bytes, &mut scratch);
         let record = record.map(|record| (record.stream, record.log, record.time, record.attributes));
         assert_eq!(record, expected, "{line}");
     }
@@ -241,8 +275,8 @@ mod tests {
             let mut line = HEAD.to_vec();
             crate::encode::escape(&text, &mut line);
             line.extend_from_slice(br#"","stream":"stdout","time":"T"}"#);
-            let mut foreign = Foreign::default();
-            assert_eq!(decode(&mut line, &mut foreign).unwrap().log, text);
+            let mut scratch = Scratch::default();
+            assert_eq!(decode(&mut line, &mut scratch).unwrap().log, text);
         }
     }
 }

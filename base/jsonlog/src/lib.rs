@@ -1,20 +1,23 @@
-//! Docker's `json-file` log format: written by the shim, read by the engine.
+//! Log files: Docker's `json-file` format and a compact one for `local`, written by the shim, read by the engine.
 //!
-//! One record is one line of JSON: `{"log":"text\n","stream":"stdout","attrs":{"k":"v"},"time":"2026-01-02T03:04:05.6Z"}`.
+//! One record of `json-file` is one line of JSON: `{"log":"text\n","stream":"stdout","attrs":{"k":"v"},"time":"2026-01-02T03:04:05.6Z"}`.
 //! The text of a record ends with a newline, or has none when a line longer than 16 KiB was split or the output ended
 //! without one. `path` is the file being written; `path.1` is the one before it, and so on, with `.gz` when compressed.
 //!
-//! It owns the file format, rotation, and finding the place where `tail` and `since` begin. It knows nothing of
+//! A record of the compact format is a line too, see `compact`; readers tell each line's format by its first letter.
+//!
+//! It owns the file formats, rotation, and finding the place where `tail` and `since` begin. It knows nothing of
 //! containers, and never decides when to log: it is handed bytes.
 //!
 //! No index is kept beside the log: lines are counted backwards for `tail`, and `since` is found by bisection, since
 //! times only grow. A reader never trusts the end of the file; a torn last line, as a crash leaves it, is skipped.
 //!
-//! Reading order: encode, writer, rotation; decode, file, seek, reader, follow.
+//! Reading order: encode, compact, writer, rotation; decode, file, seek, reader, follow.
 
 #![forbid(unsafe_code)]
 
 mod clock;
+mod compact;
 mod decode;
 mod encode;
 mod file;
@@ -32,7 +35,7 @@ use model::{ErrorKind, Kinded};
 pub use decode::Record;
 pub use follow::Follow;
 pub use reader::{Query, Sink, read};
-pub use writer::{Options, Writer};
+pub use writer::{Format, Options, Writer};
 
 /// Which output of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

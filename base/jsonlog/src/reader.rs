@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::decode::{Foreign, Record, decode};
+use crate::decode::{Record, Scratch, decode};
 use crate::file::{Lines, LogFile};
 use crate::follow::{Follow, Watch, Woken};
 use crate::rotation::{numbered, zipped};
@@ -60,7 +60,7 @@ pub fn read(
     let watch = follow.map(|follow| Watch::new(path, follow));
     let files = open_all(path)?;
     let newest = files.last().map(|file| file.inode);
-    let mut reading = Reading { query, sink, foreign: Foreign::default() };
+    let mut reading = Reading { query, sink, scratch: Scratch::default() };
     let starts = starts(&files, query)?;
     let mut tip = None;
     for (file, start) in files.into_iter().zip(starts) {
@@ -86,7 +86,7 @@ pub fn read(
 struct Reading<'a> {
     query: &'a Query,
     sink: &'a mut dyn Sink,
-    foreign: Foreign,
+    scratch: Scratch,
 }
 
 impl Reading<'_> {
@@ -101,7 +101,7 @@ impl Reading<'_> {
                 }
                 left -= length;
                 let flow =
-                    decode(line, &mut self.foreign).map(|record| offer(self.query, &record, self.sink));
+                    decode(line, &mut self.scratch).map(|record| offer(self.query, &record, self.sink));
                 if flow.is_some_and(|flow| flow.is_break()) {
                     return Ok(ControlFlow::Break(()));
                 }

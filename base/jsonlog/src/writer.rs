@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
+use crate::compact;
 use crate::encode::escape;
 use crate::rotation::Rotation;
 use crate::{Error, LONGEST, Stream};
@@ -20,8 +21,20 @@ pub struct Options {
     pub max_files: u32,
     /// Whether files moved aside are compressed.
     pub compress: bool,
-    /// Written into each record as `attrs`.
+    /// How records are spelled.
+    pub format: Format,
+    /// Written into each record as `attrs`; the compact format has none.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// How records are spelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Lines of JSON: the `json-file` driver.
+    #[default]
+    Json,
+    /// Frames with the bytes as they came: the `local` driver.
+    Compact,
 }
 
 /// The one writer of a log.
@@ -33,6 +46,7 @@ pub struct Writer {
     size: u64,
     max_size: u64,
     rotation: Rotation,
+    format: Format,
     /// Encoded and not yet written; made with the first record, so that a silent container costs nothing.
     buffer: Vec<u8>,
     /// The end of the line so far without newline, by stream.
@@ -40,7 +54,7 @@ pub struct Writer {
     /// `,"attrs":{...}`, or nothing.
     attributes: Vec<u8>,
     clock: Clock,
-    /// The present call's `,"time":"..."}` and newline.
+    /// The present call's time: `,"time":"..."}` and newline, or the letters of the compact format.
     stamp: Vec<u8>,
 }
 
@@ -55,6 +69,7 @@ impl Writer {
             file: None,
             size: 0,
             max_size: options.max_size,
+            format: options.format,
             rotation: Rotation::new(path, options.max_files, options.compress),
             buffer: Vec::new(),
             partial: [Vec::new(), Vec::new()],
@@ -96,6 +111,9 @@ impl Writer {
 
     fn begin(&mut self) {
         self.stamp.clear();
+        if self.format == Format::Compact {
+            return compact::stamp(Clock::nanoseconds(), &mut self.stamp);
+        }
         self.stamp.extend_from_slice(b",\"time\":\"");
         self.clock.now(&mut self.stamp);
         self.stamp.extend_from_slice(b"\"}\n");
@@ -138,6 +156,14 @@ impl Writer {
             self.write_out()?;
             self.rotate()?;
         }
+        match self.format {
+            Format::Json => self.json(stream, text),
+            Format::Compact => compact::encode(stream, &self.stamp, text, &mut self.buffer),
+        }
+        if self.buffer.len() >= FULL { self.write_out() } else { Ok(()) }
+    }
+
+    fn json(&mut self, stream: Stream, text: &[u8]) {
         self.buffer.extend_from_slice(b"{\"log\":\"");
         escape(text, &mut self.buffer);
         self.buffer.extend_from_slice(match stream {
@@ -146,7 +172,6 @@ impl Writer {
         });
         self.buffer.extend_from_slice(&self.attributes);
         self.buffer.extend_from_slice(&self.stamp);
-        if self.buffer.len() >= FULL { self.write_out() } else { Ok(()) }
     }
 
     fn write_out(&mut self) -> Result<(), Error> {

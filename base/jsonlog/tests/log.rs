@@ -321,3 +321,79 @@ fn speed() {
     let _ = text(&place.log(), &Query { tail: Some(10), ..Query::default() });
     println!("tail 10 in {:?}", begun.elapsed());
 }
+
+fn compact() -> Options {
+    Options { format: jsonlog::Format::Compact, ..Options::default() }
+}
+
+#[test]
+fn the_compact_format_keeps_bytes_as_they_are() {
+    let place = Place::new("compact-bytes");
+    let mut writer = Writer::open(&place.log(), compact()).unwrap();
+    writer.write(Stream::Stdout, b"\xff\x00\"\\\n{\"log\":1}\n\n").unwrap();
+    writer.write(Stream::Stderr, "y".repeat(LONGEST + 5).as_bytes()).unwrap();
+    writer.close().unwrap();
+    let mut seen = Vec::new();
+    let mut sink = |record: &Record<'_>| {
+        assert!(record.nanoseconds().is_some_and(|time| time > 1_700_000_000_000_000_000), "{}", record.time);
+        seen.push((record.stream, record.log.to_vec()));
+        ControlFlow::Continue(())
+    };
+    read(&place.log(), &Query::default(), None, &mut sink).unwrap();
+    let expected = [
+        (Stream::Stdout, b"\xff\x00\"\\\n".to_vec()),
+        (Stream::Stdout, b"{\"log\":1}\n".to_vec()),
+        (Stream::Stdout, b"\n".to_vec()),
+        (Stream::Stderr, vec![b'y'; LONGEST]),
+        (Stream::Stderr, vec![b'y'; 5]),
+    ];
+    assert_eq!(seen, expected);
+    // Fifteen letters and a newline for each record, nothing is escaped.
+    let size = expected.iter().map(|(_, text)| text.len() + 15).sum::<usize>() + 2;
+    assert_eq!(fs::metadata(place.log()).unwrap().len(), size as u64);
+}
+
+#[test]
+fn the_compact_format_rotates_and_is_read_in_part() {
+    let place = Place::new("compact-rotation");
+    let options = Options { max_size: 1000, max_files: 3, compress: true, ..compact() };
+    let mut writer = Writer::open(&place.log(), options).unwrap();
+    write_lines(&mut writer, 0..100);
+    let middle = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    std::thread::sleep(Duration::from_millis(2));
+    write_lines(&mut writer, 100..110);
+    writer.close().unwrap();
+    assert_eq!(place.names(), ["c-json.log", "c-json.log.1.gz", "c-json.log.2.gz"]);
+    let kept = all(&place.log());
+    assert!(lines(0..110).ends_with(&kept) && kept.lines().count() > 40, "{kept}");
+    for count in [0, 1, 14, 40] {
+        let tail = text(&place.log(), &Query { tail: Some(count), ..Query::default() });
+        assert_eq!(tail, lines(110 - u32::try_from(count).unwrap()..110), "{count}");
+    }
+    let middle = i64::try_from(middle.as_nanos()).unwrap();
+    let since = Query { since: Some(middle), ..Query::default() };
+    assert_eq!(text(&place.log(), &since), lines(100..110));
+    let until = Query { until: Some(middle), ..Query::default() };
+    assert!(text(&place.log(), &until).ends_with("line 99\n"));
+}
+
+#[test]
+fn the_compact_format_is_followed_and_a_torn_frame_passed_over() {
+    let place = Place::new("compact-follow");
+    let text = followed(&place, || {
+        let options = Options { max_size: 3000, max_files: 40, compress: true, ..compact() };
+        let mut writer = Writer::open(&place.log(), options).unwrap();
+        for start in 0..20 {
+            write_lines(&mut writer, start * 20..start * 20 + 20);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        writer.close().unwrap();
+    });
+    assert_eq!(text, lines(0..400));
+    let whole = all(&place.log());
+    let mut file = fs::OpenOptions::new().append(true).open(place.log()).unwrap();
+    file.write_all(b"o1R6b_90FGP0009torn").unwrap();
+    assert_eq!(all(&place.log()), whole);
+    Writer::open(&place.log(), compact()).unwrap().write(Stream::Stdout, b"more\n").unwrap();
+    assert_eq!(all(&place.log()), format!("{whole}more\n"));
+}

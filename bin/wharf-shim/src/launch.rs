@@ -244,13 +244,19 @@ fn overlay_tree(overlay: Overlay) -> runtime::RootTree {
 }
 
 fn open_log(target: &LogTarget) -> Result<Option<jsonlog::Writer>, Failure> {
-    let (path, rotation, attributes) = match target {
+    use jsonlog::Format;
+    let (path, rotation, format, attributes) = match target {
         LogTarget::None => return Ok(None),
-        LogTarget::JsonFile { path, rotation, attributes } => (path, rotation, attributes.clone()),
-        LogTarget::Local { path, rotation } => (path, rotation, std::collections::BTreeMap::new()),
+        LogTarget::JsonFile { path, rotation, attributes } => {
+            (path, rotation, Format::Json, attributes.clone())
+        }
+        LogTarget::Local { path, rotation } => {
+            (path, rotation, Format::Compact, std::collections::BTreeMap::new())
+        }
     };
     let Rotation { max_size, max_files, compress } = *rotation;
-    let options = jsonlog::Options { max_size: max_size.unwrap_or(0), max_files, compress, attributes };
+    let options =
+        jsonlog::Options { max_size: max_size.unwrap_or(0), max_files, compress, format, attributes };
     let opened = jsonlog::Writer::open(path, options);
     opened.map(Some).map_err(|error| internal(&model::error::chain(&error)))
 }

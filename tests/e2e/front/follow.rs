@@ -151,3 +151,37 @@ fn top_lists_the_containers_processes() {
     engine.wharf(&["stop", "-t", "0", "box"]).ok();
     assert!(engine.wharf(&["top", "box"]).fails_with(1).contains("is not running"));
 }
+
+#[test]
+fn the_local_driver_keeps_compact_files() {
+    let engine = Engine::with_busybox();
+    let options = ["--log-driver", "local", "--log-opt", "max-size=20k", "--log-opt", "max-file=3"];
+    let script = "seq 1 6000; printf 'a\\377b\\n'; echo oops >&2; sleep 0.1; echo last";
+    let words = [&["run", "--name", "quiet"][..], &options, &["busybox", "sh", "-c", script]].concat();
+    engine.wharf(&words).ok();
+    let id = engine.wharf(&["inspect", "-f", "{{.Id}}", "quiet"]).ok().to_owned();
+    let folder = engine.data_root().join("containers").join(&id);
+    let size = |name: &str| std::fs::metadata(folder.join(name)).map(|about| about.len());
+    assert!(size("container.log").unwrap() <= 20_200);
+    assert!(size("container.log.1.gz").unwrap() < 10_000, "compressed by default");
+    assert!(size("container.log.2.gz").is_ok() && size("container.log.3.gz").is_err());
+    let text = std::fs::read(folder.join("container.log")).unwrap();
+    assert!(!text.starts_with(b"{"), "{}", String::from_utf8_lossy(&text));
+    // A line of four digits takes twenty bytes where JSON takes over eighty.
+    let kept = engine.wharf(&["logs", "quiet"]);
+    let count = kept.stdout.lines().count();
+    assert!((2000..3500).contains(&count), "{count} lines");
+    assert_eq!(kept.stderr, "oops\n");
+    assert_eq!(engine.wharf(&["logs", "-n", "2", "quiet"]).stdout, "last\n");
+    let stamped = engine.wharf(&["logs", "-t", "-n", "1", "quiet"]).ok().to_owned();
+    let (time, text) = stamped.split_once(' ').unwrap();
+    assert_eq!(text, "last");
+    assert_eq!(engine.wharf(&["logs", "--since", time, "quiet"]).stdout, "last\n");
+    assert!(!engine.wharf(&["logs", "--until", time, "-n", "5", "quiet"]).stdout.contains("oops"));
+    let mut raw = engine.wharf_command(&["logs", "-n", "3", "quiet"]);
+    let raw = raw.output().unwrap().stdout;
+    assert!(raw.starts_with(b"a\xffb\n"), "{raw:?}");
+    engine.wharf(&["start", "quiet"]).ok();
+    let followed = engine.wharf(&["logs", "-f", "-n", "1", "quiet"]);
+    assert!(followed.ok().ends_with("last"), "{followed:?}");
+}
