@@ -4,49 +4,49 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::{SysResult, check};
 
-/// Names without `CAP_`, by number.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
+/// Names by number (`include/uapi/linux/capability.h`).
+pub const NAMES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 ];
 
 /// A set of capabilities, one bit each.
@@ -61,7 +61,10 @@ impl Set {
     pub fn of(name: &str) -> Option<Self> {
         let name = name.to_ascii_uppercase();
         let name = name.strip_prefix("CAP_").unwrap_or(&name);
-        NAMES.iter().position(|known| *known == name).map(|number| Self(1 << number))
+        NAMES
+            .iter()
+            .position(|known| known.strip_prefix("CAP_") == Some(name))
+            .map(|number| Self(1 << number))
     }
 
     /// All that the calling process's bounding set holds.
@@ -100,13 +103,13 @@ impl Set {
     /// Names with `CAP_`, by number.
     pub fn names(self) -> impl Iterator<Item = String> {
         let named = NAMES.iter().enumerate();
-        named.filter(move |(number, _)| self.0 & (1 << number) != 0).map(|(_, name)| format!("CAP_{name}"))
+        named.filter(move |(number, _)| self.0 & (1 << number) != 0).map(|(_, name)| (*name).to_owned())
     }
 }
 
 /// Names of all capabilities this code knows and the kernel has.
 pub fn known() -> Vec<String> {
-    NAMES.iter().map(|name| format!("CAP_{name}")).collect()
+    NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// The five sets of a process.

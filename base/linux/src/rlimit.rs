@@ -13,26 +13,28 @@ pub struct Limit {
     pub hard: u64,
 }
 
+/// Names without `RLIMIT_`, by the kernel's number.
+pub const NAMES: [&str; 16] = [
+    "CPU",
+    "FSIZE",
+    "DATA",
+    "STACK",
+    "CORE",
+    "RSS",
+    "NPROC",
+    "NOFILE",
+    "MEMLOCK",
+    "AS",
+    "LOCKS",
+    "SIGPENDING",
+    "MSGQUEUE",
+    "NICE",
+    "RTPRIO",
+    "RTTIME",
+];
+
 /// The number of a resource by name, with or without `RLIMIT_`, in any case.
 pub fn resource(name: &str) -> Option<u32> {
-    const NAMES: [&str; 16] = [
-        "CPU",
-        "FSIZE",
-        "DATA",
-        "STACK",
-        "CORE",
-        "RSS",
-        "NPROC",
-        "NOFILE",
-        "MEMLOCK",
-        "AS",
-        "LOCKS",
-        "SIGPENDING",
-        "MSGQUEUE",
-        "NICE",
-        "RTPRIO",
-        "RTTIME",
-    ];
     let name = name.to_ascii_uppercase();
     let name = name.strip_prefix("RLIMIT_").unwrap_or(&name);
     NAMES.iter().position(|known| *known == name).and_then(|number| u32::try_from(number).ok())

@@ -4,7 +4,7 @@
 //! (`oci`) or of the kernel (`linux`), and it does no input or output of its own.
 //!
 //! Reading order: [`error`] (every error of every crate has a kind), [`id`], [`label`], [`filter`],
-//! [`timestamp`], [`duration`], [`signal`], [`name`].
+//! [`timestamp`], [`duration`], [`signal`], [`name`], [`size`], [`ulimit`].
 
 pub mod duration;
 pub mod error;
@@ -13,7 +13,9 @@ pub mod id;
 pub mod label;
 pub mod name;
 pub mod signal;
+pub mod size;
 pub mod timestamp;
+pub mod ulimit;
 
 pub use error::{ErrorKind, Kinded};
 pub use filter::Filters;
@@ -21,3 +23,4 @@ pub use id::{ContainerId, EndpointId, ExecId, NetworkId};
 pub use label::Labels;
 pub use signal::Signal;
 pub use timestamp::Timestamp;
+pub use ulimit::Ulimit;

@@ -2,50 +2,10 @@
 
 use std::io::{self, Read, Write};
 
-/// Bytes before each payload.
-pub const HEADER_LENGTH: usize = 8;
+pub use api::stream::{Channel, HEADER_LENGTH};
+
 /// Payload bytes of one frame at most; a longer length means that the stream isn't framed.
 pub const MAX_PAYLOAD: u32 = 64 << 20;
-
-/// Which stream a frame belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// Towards the process; never sent by a server.
-    Stdin,
-    /// The process's output.
-    Stdout,
-    /// The process's error output.
-    Stderr,
-    /// An error of the engine itself.
-    SystemError,
-}
-
-impl Channel {
-    /// The header of a frame with `length` payload bytes.
-    pub fn header(self, length: u32) -> [u8; HEADER_LENGTH] {
-        let number = match self {
-            Self::Stdin => 0,
-            Self::Stdout => 1,
-            Self::Stderr => 2,
-            Self::SystemError => 3,
-        };
-        let [a, b, c, d] = length.to_be_bytes();
-        [number, 0, 0, 0, a, b, c, d]
-    }
-
-    /// Reads a header back; `None` when the first byte names no channel.
-    pub fn parse(header: [u8; HEADER_LENGTH]) -> Option<(Self, u32)> {
-        let [number, _, _, _, a, b, c, d] = header;
-        let channel = match number {
-            0 => Self::Stdin,
-            1 => Self::Stdout,
-            2 => Self::Stderr,
-            3 => Self::SystemError,
-            _ => return None,
-        };
-        Some((channel, u32::from_be_bytes([a, b, c, d])))
-    }
-}
 
 /// Writes one frame, header and payload in one call where the payload is small.
 ///

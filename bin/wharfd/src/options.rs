@@ -178,7 +178,7 @@ impl Opt {
             ),
             Kind::Address => Value::String(parse_address(text)?),
             Kind::Size => {
-                parse_size(text).ok_or_else(|| format!("invalid size: '{text}'"))?;
+                model::size::binary(text).map_err(|error| error.to_string())?;
                 Value::String(text.to_owned())
             }
             Kind::List => append(earlier, Value::String(self.check_item(text)?)),
@@ -194,8 +194,10 @@ impl Opt {
                 insert(earlier, key, Value::String(value.to_owned()))
             }
             Kind::Ulimits => {
-                let (name, value) = parse_ulimit(text)?;
-                insert(earlier, &name, value)
+                let limit: model::Ulimit =
+                    text.parse().map_err(|error: model::ulimit::ParseUlimitError| error.to_string())?;
+                let value = serde_json::json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard});
+                insert(earlier, &limit.name, value)
             }
             Kind::Pools => append(earlier, parse_pool(text)?),
             Kind::Runtimes => {
@@ -302,65 +304,6 @@ fn parse_address(text: &str) -> Result<String, String> {
         .map_err(|_| format!("invalid string being converted to IP address: {text}"))
 }
 
-/// Bytes of `64m`, `1.5GiB`, `100`.
-pub(crate) fn parse_size(text: &str) -> Option<i64> {
-    let lower = text.trim().to_ascii_lowercase();
-    let end = lower.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(end);
-    let scale: u64 = match unit.trim() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        "t" | "tb" | "tib" => 1 << 40,
-        "p" | "pb" | "pib" => 1 << 50,
-        _ => return None,
-    };
-    let value: f64 = number.parse().ok()?;
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "sizes far below 2^52 matter"
-    )]
-    let bytes = (value * scale as f64) as i64;
-    (value.is_finite() && bytes >= 0).then_some(bytes)
-}
-
-fn parse_ulimit(text: &str) -> Result<(String, Value), String> {
-    const NAMES: [&str; 16] = [
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-        "as",
-    ];
-    let wrong = || format!("invalid ulimit argument: {text}");
-    let (name, limits) = text.split_once('=').ok_or_else(wrong)?;
-    if !NAMES.contains(&name) {
-        return Err(format!("invalid ulimit type: {name}"));
-    }
-    let number = |part: &str| {
-        part.parse::<i64>().map_err(|_| format!("strconv.ParseInt: parsing {part:?}: invalid syntax"))
-    };
-    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-    let (soft, hard) = (number(soft)?, number(hard)?);
-    if hard != -1 && (soft > hard || soft == -1) {
-        return Err(format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"));
-    }
-    Ok((name.to_owned(), serde_json::json!({"Name": name, "Soft": soft, "Hard": hard})))
-}
-
 fn parse_pool(text: &str) -> Result<Value, String> {
     let mut pool = serde_json::Map::new();
     for field in text.split(',') {
@@ -433,21 +376,6 @@ mod tests {
                 assert!(option.flag.is_empty() || option.flag != other.flag, "{}", option.flag);
                 assert!(option.short == '\0' || option.short != other.short, "{}", option.short);
             }
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("64m", Some(64 << 20)),
-            ("1.5k", Some(1536)),
-            ("7", Some(7)),
-            ("1GiB", Some(1 << 30)),
-            ("x", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_size(text), bytes, "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::arguments::Values;
 use crate::defaults::Defaults;
 use crate::host::Host;
 use crate::log::Level;
-use crate::options::{OPTIONS, parse_size};
+use crate::options::OPTIONS;
 use crate::remap::Accounts;
 
 /// Everything the daemon runs by.
@@ -280,7 +280,7 @@ fn fill_containers(config: &mut Config, read: &Reader<'_>) -> Result<(), String>
     }
     config.log.options = texts(read, "log-opts");
     if let Some(value) = read.0.get("default-shm-size") {
-        let size = value.as_i64().or_else(|| value.as_str().and_then(parse_size));
+        let size = value.as_i64().or_else(|| value.as_str().and_then(|text| model::size::binary(text).ok()));
         config.default_shm_size = size.ok_or_else(|| format!("invalid size: '{value}'"))?;
     }
     if let Some(mode) = read.text("default-ipc-mode") {

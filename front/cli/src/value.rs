@@ -93,34 +93,7 @@ fn unsigned(text: &str, most: u64) -> Result<u64, String> {
 /// # Errors
 /// The text of docker's units package.
 pub fn bytes(text: &str) -> Result<i64, String> {
-    let fault = || format!("invalid size: '{text}'");
-    let split = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').ok_or_else(fault)?;
-    let (number, suffix) = text.split_at(split + 1);
-    let number = number.strip_suffix(' ').unwrap_or(number);
-    let size: f64 = match number.parse() {
-        Ok(size) if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-') => size,
-        _ => return Err(format!("strconv.ParseFloat: parsing {}: invalid syntax", quoted(number))),
-    };
-    if size < 0.0 {
-        return Err(fault());
-    }
-    let suffix = suffix.to_ascii_lowercase();
-    let bad_suffix = || format!("invalid suffix: '{suffix}'");
-    let mut rest = suffix.chars();
-    let power = match rest.next() {
-        None => return Ok(size as i64),
-        Some('b') if suffix.len() == 1 => return Ok(size as i64),
-        Some('k') => 1,
-        Some('m') => 2,
-        Some('g') => 3,
-        Some('t') => 4,
-        Some('p') => 5,
-        Some(_) => return Err(bad_suffix()),
-    };
-    if !matches!(rest.as_str(), "" | "b" | "ib") {
-        return Err(bad_suffix());
-    }
-    Ok((size * 1024f64.powi(power)) as i64)
+    model::size::binary(text).map_err(|error| error.to_string())
 }
 
 /// A number of processors, in billionths.

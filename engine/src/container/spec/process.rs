@@ -89,32 +89,13 @@ pub(crate) fn replace_or_append(mut base: Vec<String>, overrides: &[String]) -> 
     base
 }
 
-const RLIMITS: [&str; 16] = [
-    "CPU",
-    "FSIZE",
-    "DATA",
-    "STACK",
-    "CORE",
-    "RSS",
-    "NPROC",
-    "NOFILE",
-    "MEMLOCK",
-    "AS",
-    "LOCKS",
-    "SIGPENDING",
-    "MSGQUEUE",
-    "NICE",
-    "RTPRIO",
-    "RTTIME",
-];
-
 pub(crate) fn rlimits(ulimits: &[Ulimit]) -> Result<Vec<Rlimit>> {
     ulimits
         .iter()
         .map(|ulimit| {
             let name = ulimit.name.to_ascii_uppercase();
             let kind = format!("RLIMIT_{name}");
-            if !RLIMITS.contains(&name.as_str()) {
+            if !linux::rlimit::NAMES.contains(&name.as_str()) {
                 return Err(Error::internal(format!(
                     "failed to create task for container: failed to create shim task: OCI runtime create failed: \
                      runc create failed: wrong rlimit value: {kind}: unknown"

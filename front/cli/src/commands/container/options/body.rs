@@ -305,8 +305,8 @@ fn limits(matches: &Matches) -> Result<Map<String, Json>, Failure> {
         "MemorySwappiness": matches.int("memory-swappiness"), "OomKillDisable": matches.on("oom-kill-disable"),
         "PidsLimit": matches.int("pids-limit"),
         "Ulimits": list_of(matches.list("ulimit"), |text| {
-            let (name, soft, hard) = check::parse_ulimit(text)?;
-            Ok(json!({"Name": name, "Soft": soft, "Hard": hard}))
+            let limit = check::parse_ulimit(text)?;
+            Ok(json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}))
         })?,
         "CpuCount": matches.int("cpu-count"), "CpuPercent": matches.int("cpu-percent"),
         "IOMaximumIOps": matches.int("io-maxiops"), "IOMaximumBandwidth": amount(matches, "io-maxbandwidth"),

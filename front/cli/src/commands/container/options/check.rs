@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use model::Ulimit;
+
 type Checked = Result<(), String>;
 
 /// `NAME:ADDRESS` of `--add-host`; `=` may stand for the colon.
@@ -123,55 +125,9 @@ pub fn ulimit(text: &str) -> Checked {
     parse_ulimit(text).map(drop)
 }
 
-/// Name, soft and hard value of a resource limit.
-pub fn parse_ulimit(text: &str) -> Result<(String, i64, i64), String> {
-    const NAMES: [&str; 16] = [
-        "as",
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ];
-    let (name, values) = text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
-    if !NAMES.contains(&name) {
-        return Err(format!("invalid ulimit type: {name}"));
-    }
-    let parts: Vec<&str> = values.split(':').collect();
-    let number = |text: &str| {
-        text.parse::<i64>()
-            .map_err(|_| format!("strconv.ParseInt: parsing {}: invalid syntax", crate::value::quoted(text)))
-    };
-    let (soft, hard) = match parts.as_slice() {
-        [only] => (number(only)?, number(only)?),
-        [soft, hard] => (number(soft)?, number(hard)?),
-        _ => {
-            return Err(format!(
-                "too many limit value arguments - {values}, can only have up to two, `soft[:hard]`"
-            ));
-        }
-    };
-    if hard != -1 && (soft == -1 || soft > hard) {
-        let text = format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}");
-        return Err(if soft == -1 {
-            format!(
-                "ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: {hard}"
-            )
-        } else {
-            text
-        });
-    }
-    Ok((name.to_owned(), soft, hard))
+/// A resource limit.
+pub fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
+    text.parse().map_err(|error: model::ulimit::ParseUlimitError| error.to_string())
 }
 
 /// Name and retries of a restart policy.
