@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
-use container::{Container, ContainerStore, ExecStore, Supervisor, SupervisorConfig};
+use container::{Container, ContainerStore, ExecStore, ShimGroup, Supervisor, SupervisorConfig};
 use linux::cgroup::{Features, Hierarchies};
 use model::ContainerId;
 use network::NetworkManager;
@@ -66,7 +66,7 @@ impl Engine {
         let networks = NetworkManager::open(system::network_config(&config)?).map_err(Error::from_kinded)?;
         let table = Arc::new(crate::records::Records::new(store));
         let containers = ContainerStore::open(table, layout.run_dir()).map_err(Error::from_kinded)?;
-        let (supervisor, listener) = open_supervisor(&config, &layout)?;
+        let (supervisor, listener) = open_supervisor(&config, &layout, &hierarchies)?;
         let inner = Arc::new(Inner {
             config: RwLock::new(Arc::new(config)),
             layout,
@@ -228,11 +228,18 @@ fn engine_id(layout: &Layout) -> Result<String> {
 
 type Listener = Arc<OnceLock<Weak<Inner>>>;
 
-fn open_supervisor(config: &Config, layout: &Layout) -> Result<(Supervisor, Listener)> {
+fn open_supervisor(
+    config: &Config,
+    layout: &Layout,
+    hierarchies: &Hierarchies,
+) -> Result<(Supervisor, Listener)> {
     let listener = Listener::default();
     let heard = Arc::clone(&listener);
-    let settings =
-        SupervisorConfig { shim_binary: config.shim_path.clone(), containers_dir: layout.run_dir() };
+    let settings = SupervisorConfig {
+        shim_binary: config.shim_path.clone(),
+        containers_dir: layout.run_dir(),
+        group: shim_group(config, hierarchies),
+    };
     let supervisor = Supervisor::open(
         settings,
         Box::new(move |id, event| {
@@ -244,3 +251,16 @@ fn open_supervisor(config: &Config, layout: &Layout) -> Result<(Supervisor, List
     .map_err(Error::from_kinded)?;
     Ok((supervisor, listener))
 }
+
+/// Shims live beside the containers and not in the engine's cgroup, so that a service manager that ends everything in
+/// that one leaves the containers alone.
+fn shim_group(config: &Config, hierarchies: &Hierarchies) -> Option<ShimGroup> {
+    let parent = containers::lookup::cgroup_parent(config);
+    let path = containers::mount_request::clean_path(&format!("/{parent}/{SHIM_GROUP}"));
+    ShimGroup::make(hierarchies, &path)
+        .inspect_err(|error| eprintln!("shims stay in the engine's cgroup: {}", model::error::chain(error)))
+        .ok()
+}
+
+/// Names of containers' groups are ids, so this is none.
+const SHIM_GROUP: &str = "wharf-shims";

@@ -10,7 +10,7 @@
 //!   volumes/<name>/_data          components/volume
 //!   tmp/                          emptied at each start
 //! <exec-root>/                    0700
-//!   containers/<id>/              shim.sock exit.json shm/ record.json (auto-removed containers only)
+//!   containers/<id>/              shim.sock exit.json record.json     (auto-removed containers only)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -106,11 +106,6 @@ impl Layout {
     /// Volatile files of one container (shim socket, exit record).
     pub fn container_run_dir(&self, id: &str) -> PathBuf {
         self.run_dir().join(id)
-    }
-
-    /// `/dev/shm` of a container whose memory others may join.
-    pub fn shared_memory_dir(&self, id: &str) -> PathBuf {
-        self.container_run_dir(id).join("shm")
     }
 
     /// Record of a container that dies with its process.

@@ -1,7 +1,8 @@
 //! Mounts by descriptor: made detached, shaped, then attached to a place that is a descriptor too.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
@@ -177,6 +178,26 @@ pub fn clone_tree<P: Arg>(directory: BorrowedFd<'_>, path: P, recursive: bool) -
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     open_tree(directory, path, flags)
+}
+
+/// A detached copy of the mount at a path in the mount namespace of another process, without what is mounted below it.
+/// No link on the way is followed.
+pub fn clone_tree_of(pid: u32, path: &Path) -> SysResult<OwnedFd> {
+    let namespace = CString::new(format!("/proc/{pid}/ns/mnt")).map_err(|_| Errno::INVAL)?;
+    let namespace = crate::namespace::open(&namespace)?;
+    let fetch = || {
+        // SAFETY: the calling thread, which ends right after this, gets a root and a working directory of its own;
+        // only such a thread may enter a mount namespace.
+        check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_FS) }))?;
+        crate::namespace::join(namespace.as_fd(), crate::namespace::Namespaces::MOUNT)?;
+        let place = crate::root::RootDir::open(Path::new("/"))?.resolve_plain(path)?;
+        clone_tree(place.as_fd(), c"", false)
+    };
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("mount-fetch".into()).stack_size(64 * 1024);
+        let thread = builder.spawn_scoped(scope, fetch).map_err(|_| Errno::AGAIN)?;
+        thread.join().map_err(|_| Errno::IO)?
+    })
 }
 
 /// Attaches a detached mount on what a descriptor holds.

@@ -42,5 +42,5 @@ pub use record::{
 pub use restart::{BackOff, RestartPolicy};
 pub use state::{Lifecycle, Refusal, State, Transition};
 pub use store::{Container, ContainerStore, LookupError, StoreError};
-pub use supervisor::{Recovered, ShimError, ShimEvent, Supervisor, SupervisorConfig};
+pub use supervisor::{Recovered, ShimError, ShimEvent, ShimGroup, Supervisor, SupervisorConfig};
 pub use wait::{WaitCondition, WaitResult, Waiter};

@@ -28,6 +28,9 @@ pub(super) fn new_record(
     record.storage_driver = "overlay2".to_owned();
     record.snapshot = record.id.to_string();
     record.paths = Paths { directory, ..Paths::default() };
+    let options = super::security::parse(&checked.settings.security_opt)?;
+    record.apparmor_profile =
+        super::security::AppArmor::detect().profile(&options, checked.settings.privileged);
     record.documents = Documents {
         config: document(config)?,
         host_config: document(host)?,

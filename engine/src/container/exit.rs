@@ -93,8 +93,6 @@ fn finish_run(inner: &Arc<Inner>, container: &Arc<Container>, exit: &Exit) -> Op
     if let Err(error) = container.step(step) {
         eprintln!("container {id}: recording its end failed: {}", model::error::chain(&error));
     }
-    // The memory of a container whose memory others may join is given back.
-    let _ = std::fs::remove_dir_all(inner.layout.shared_memory_dir(id.as_str()));
     // Only when the end is recorded may the shim, which remembers it too, go.
     inner.supervisor.acknowledge(id);
     restarts.then(|| live.back_off().next_delay(run))

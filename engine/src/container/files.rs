@@ -57,7 +57,7 @@ pub(crate) fn write(
         hosts: present(&paths.hosts),
         hostname: present(&paths.hostname),
         resolv_conf: present(&paths.resolv_conf),
-        shared_memory: super::lookup::shared_memory(inner, settings, id),
+        shared_memory: super::lookup::shared_memory(inner, settings),
     };
     Ok((paths, files))
 }

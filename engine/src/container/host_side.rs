@@ -1,9 +1,8 @@
-//! What a start needs on the host before anything else: folders to bind, memory to share, devices to refuse.
+//! What a start needs on the host before anything else: folders to bind, devices to refuse.
 
 use ::container::ContainerRecord;
 
 use super::settings::Settings;
-use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
 
@@ -45,17 +44,4 @@ pub(super) fn make_bind_sources(record: &ContainerRecord, settings: &Settings) -
         }
     }
     Ok(())
-}
-
-/// Memory that others may join is a folder below the exec root, which is memory too: a mount of one namespace cannot be
-/// given to another one.
-pub(super) fn make_shared_memory(inner: &Inner, record: &ContainerRecord, settings: &Settings) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if settings.ipc != super::settings::IpcMode::Shareable {
-        return Ok(());
-    }
-    let folder = inner.layout.shared_memory_dir(record.id.as_str());
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o1777)))
-        .doing(|| format!("making {}", folder.display()))
 }

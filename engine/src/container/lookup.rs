@@ -33,6 +33,7 @@ pub(crate) fn facts(inner: &Inner, record: &ContainerRecord, settings: &Settings
         host_capabilities: host_capabilities(),
         devices: devices(settings)?,
         joined: joined(inner, settings)?,
+        apparmor_profile: record.apparmor_profile.clone(),
         no_new_privileges: options.no_new_privileges.unwrap_or(config.no_new_privileges),
         writable_cgroups: options.writable_cgroups.unwrap_or(false),
         ulimits: settings.ulimits.clone(),
@@ -46,13 +47,17 @@ pub(crate) fn facts(inner: &Inner, record: &ContainerRecord, settings: &Settings
 /// Where a container's cgroup is.
 pub(crate) fn cgroups_path(inner: &Inner, settings: &Settings, id: &str) -> String {
     let config = inner.config();
-    let parent = match (settings.cgroup_parent.as_str(), config.cgroup_parent.as_str()) {
-        ("", "") => "/docker",
-        ("", engine) => engine,
-        (own, _) => own,
+    let parent = match settings.cgroup_parent.as_str() {
+        "" => cgroup_parent(&config),
+        own => own,
     };
     // Cleaned as an absolute path, so that no text leads out of the hierarchy.
     super::mount_request::clean_path(&format!("/{parent}/{id}"))
+}
+
+/// The cgroup that containers are in which name none.
+pub(crate) fn cgroup_parent(config: &crate::Config) -> &str {
+    if config.cgroup_parent.is_empty() { "/docker" } else { &config.cgroup_parent }
 }
 
 /// What the engine itself may do is the most a container gets.
@@ -249,16 +254,18 @@ fn joined(inner: &Inner, settings: &Settings) -> Result<Joined> {
     Ok(joined)
 }
 
-/// `/dev/shm` where it is not the container's own: the host's, or a folder that several share.
-pub(crate) fn shared_memory(inner: &Inner, settings: &Settings, id: &str) -> Option<PathBuf> {
+/// `/dev/shm` where it is not the container's own: the host's, or that of the container whose memory it joins.
+pub(crate) fn shared_memory(inner: &Inner, settings: &Settings) -> Option<PathBuf> {
     match &settings.ipc {
         IpcMode::Host => Some(PathBuf::from("/dev/shm")),
-        IpcMode::Shareable => Some(inner.layout.shared_memory_dir(id)),
         IpcMode::Container(donor) => {
             let donor = inner.find(donor).ok()?.record();
-            shared_memory(inner, &super::create_record::settings_of(&donor).ok()?, donor.id.as_str())
+            let own = shared_memory(inner, &super::create_record::settings_of(&donor).ok()?);
+            let pid = donor.lifecycle.state.pid();
+            // A mount of another process's namespace, which the runtime fetches from there.
+            own.or_else(|| Some(PathBuf::from(format!("/proc/{pid}/root/dev/shm"))))
         }
-        IpcMode::Private | IpcMode::None => None,
+        IpcMode::Shareable | IpcMode::Private | IpcMode::None => None,
     }
 }
 

@@ -56,6 +56,44 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions> {
     Ok(parsed)
 }
 
+/// The profile that containers get where the machine has it loaded; its name is Docker's.
+const DEFAULT_PROFILE: &str = "docker-default";
+
+/// What AppArmor is on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppArmor {
+    /// The kernel has it and it is on.
+    pub enabled: bool,
+    /// Names of the loaded profiles.
+    pub profiles: Vec<String>,
+}
+
+impl AppArmor {
+    /// Looks at the machine.
+    pub fn detect() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let enabled = read("/sys/module/apparmor/parameters/enabled").starts_with('Y');
+        let list = if enabled { read("/sys/kernel/security/apparmor/profiles") } else { String::new() };
+        // `name (mode)` on each line.
+        let name = |line: &str| line.rsplit_once(" (").map(|(name, _)| name.to_owned());
+        Self { enabled, profiles: list.lines().filter_map(name).collect() }
+    }
+
+    /// The profile a container runs under; empty for none.
+    ///
+    /// A profile that was asked for is taken at its word: when it is not loaded, the start fails. The default one is
+    /// taken only where it is loaded, since nothing here compiles profiles.
+    pub fn profile(&self, options: &SecurityOptions, privileged: bool) -> String {
+        match options.apparmor.as_deref() {
+            _ if !self.enabled => String::new(),
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ if privileged => "unconfined".to_owned(),
+            _ if self.profiles.iter().any(|name| name == DEFAULT_PROFILE) => DEFAULT_PROFILE.to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
 /// Go's `strconv.ParseBool`.
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
@@ -90,5 +128,23 @@ mod tests {
         ] {
             assert_eq!(parse(&[text.to_owned()]).unwrap_err().message(), message);
         }
+    }
+
+    #[test]
+    fn profiles_are_chosen_as_docker_does() {
+        let loaded = |names: &[&str]| AppArmor {
+            enabled: true,
+            profiles: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let asked = |name: &str| SecurityOptions { apparmor: Some(name.to_owned()), ..Default::default() };
+        let nothing = SecurityOptions::default();
+        let with_default = loaded(&["cups", "docker-default"]);
+        assert_eq!(with_default.profile(&nothing, false), "docker-default");
+        assert_eq!(with_default.profile(&nothing, true), "unconfined");
+        assert_eq!(with_default.profile(&asked("mine"), true), "mine");
+        assert_eq!(with_default.profile(&asked("unconfined"), false), "unconfined");
+        assert_eq!(loaded(&["cups"]).profile(&nothing, false), "");
+        let off = AppArmor { enabled: false, profiles: vec!["docker-default".to_owned()] };
+        assert_eq!(off.profile(&asked("mine"), false), "");
     }
 }

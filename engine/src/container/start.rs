@@ -6,7 +6,7 @@ use ::container::{Container, ContainerRecord, Health, State, Transition};
 
 use super::connect::Joined;
 use super::create_record::settings_of;
-use super::host_side::{check_device_requests, make_bind_sources, make_shared_memory};
+use super::host_side::{check_device_requests, make_bind_sources};
 use super::launch::{Shim, shim_create};
 use super::settings::Settings;
 use super::{events, files, health, lookup, spec};
@@ -57,7 +57,6 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     inner.step("start.mounts")?;
     check_device_requests(record)?;
     make_bind_sources(record, &settings)?;
-    make_shared_memory(inner, record, &settings)?;
     let links = files::links(inner, record, &settings)?;
     inner.step("start.network")?;
     let joined = Joined::new(inner, record, &settings)?;

@@ -92,3 +92,34 @@ fn stats_stream_and_end() {
     assert!(lines[1].contains("box") && lines[1].contains("64MiB"), "{table:?}");
     engine.wharf(&["rm", "-f", "box"]).ok();
 }
+
+/// `--shm-size` binds whether or not others may join, and who joins sees the same memory.
+#[test]
+fn shared_memory_has_its_size_and_can_be_joined() {
+    let engine = Engine::with_busybox();
+    let mine = ["--ipc", "shareable", "--shm-size", "2m"];
+    let run = [&["run", "-d", "--name", "donor"][..], &mine, &["busybox", "sleep", "600"]].concat();
+    engine.wharf(&run).ok();
+    let fill = "dd if=/dev/zero of=/dev/shm/big bs=1k count=4000 2>&1; wc -c < /dev/shm/big";
+    let filled = engine.wharf(&["exec", "donor", "sh", "-c", fill]);
+    assert!(filled.ok().contains("No space left on device"), "{filled:?}");
+    assert!(filled.stdout.ends_with("2097152\n"), "{filled:?}");
+    engine.wharf(&["exec", "donor", "sh", "-c", "echo from-donor > /dev/shm/big"]).ok();
+    let joined = engine.wharf(&[
+        "run",
+        "--rm",
+        "--ipc",
+        "container:donor",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /dev/shm/big; echo from-guest > /dev/shm/note; df -k /dev/shm | awk 'END { print $2 }'",
+    ]);
+    assert_eq!(joined.ok(), "from-donor\n2048");
+    assert_eq!(engine.wharf(&["exec", "donor", "cat", "/dev/shm/note"]).ok(), "from-guest");
+    let host = std::fs::read_dir("/dev/shm").unwrap().flatten().any(|entry| entry.file_name() == "note");
+    assert!(!host, "the memory is the host's");
+    // A new start begins with empty memory.
+    engine.wharf(&["restart", "-t", "0", "donor"]).ok();
+    assert_eq!(engine.wharf(&["exec", "donor", "ls", "/dev/shm"]).ok(), "");
+}

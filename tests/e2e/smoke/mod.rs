@@ -125,3 +125,41 @@ fn the_engine_starts_on_demand() {
     assert_eq!(wharf(&["run", "--rm", "busybox", "echo", "on demand"]).ok(), "on demand");
     assert!(std::path::Path::new("/run/wharf.sock").exists());
 }
+
+/// The cgroups of a process, one for each hierarchy.
+fn cgroups_of(pid: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    text.lines().map(|line| line.splitn(3, ':').nth(2).unwrap().to_owned()).collect()
+}
+
+fn parent_of(pid: u32) -> u32 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// A service manager that ends all of the engine's cgroup must not end containers.
+#[test]
+fn shims_have_a_cgroup_of_their_own() {
+    let engine = Engine::with_busybox();
+    let before = census::of(&engine);
+    let group = format!("{}/wharf-shims", engine.slot().cgroup_parent());
+    let shim_of = |name: &str| {
+        engine.wharf(&["run", "-d", "--name", name, "busybox", "sleep", "600"]).ok();
+        let pid = engine.wharf(&["inspect", "-f", "{{.State.Pid}}", name]).ok().parse().unwrap();
+        let inside = cgroups_of(pid);
+        assert!(inside.iter().all(|path| !path.contains("wharf-shims")), "{inside:?}");
+        parent_of(pid)
+    };
+    let groups = cgroups_of(shim_of("first"));
+    assert!(groups.iter().all(|path| *path == group), "{groups:?} instead of {group}");
+    let own = cgroups_of(engine.daemon_pid());
+    assert!(own.iter().all(|path| *path != group), "{own:?}");
+    engine.wharf(&["rm", "-f", "first"]).ok();
+    census::assert_returns_to(&engine, &before);
+    // Somebody tidies up: the group is made anew.
+    let removed = census::cgroups(&engine).into_iter().filter(|path| path.ends_with("wharf-shims"));
+    assert!(removed.map(|path| std::fs::remove_dir(path).unwrap()).count() > 0);
+    let groups = cgroups_of(shim_of("second"));
+    assert!(groups.iter().all(|path| *path == group), "{groups:?} instead of {group}");
+}

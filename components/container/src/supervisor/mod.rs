@@ -4,6 +4,7 @@
 //! and events. A shim that sleeps delays only those who ask it something.
 
 mod error;
+mod group;
 mod link;
 mod pump;
 mod recover;
@@ -19,6 +20,7 @@ use model::ContainerId;
 use shim_protocol::{Answer, Attach, Command, Create, Event, Exec, Exit, Snapshot, Started, Target};
 
 pub use error::ShimError;
+pub use group::ShimGroup;
 use link::Link;
 pub use recover::Recovered;
 
@@ -28,12 +30,15 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 pub const START_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Where shims come from and where they live.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SupervisorConfig {
     /// The wharf-shim program; read once.
     pub shim_binary: PathBuf,
     /// `<exec-root>/containers`, with one directory for each container that runs.
     pub containers_dir: PathBuf,
+    /// The control group shims live in, made if need be: not the engine's, so that whoever ends everything in that one
+    /// (a service manager) ends no container. Without one they stay with the engine.
+    pub group: Option<ShimGroup>,
 }
 
 /// What the supervisor reports.
@@ -52,6 +57,7 @@ pub type OnEvent = Box<dyn Fn(&ContainerId, ShimEvent) + Send + Sync>;
 pub struct Supervisor {
     shared: Arc<Shared>,
     program: OwnedFd,
+    group: Option<ShimGroup>,
 }
 
 struct Shared {
@@ -111,7 +117,7 @@ impl Supervisor {
             on_event,
         });
         pump::start(Arc::clone(&shared))?;
-        Ok(Self { shared, program })
+        Ok(Self { shared, program, group: config.group })
     }
 
     /// The container's directory below the exec root.
@@ -160,7 +166,7 @@ impl Supervisor {
         for stale in [shim_protocol::EXIT_NAME, shim_protocol::SOCKET_NAME] {
             let _ = std::fs::remove_file(directory.join(stale));
         }
-        let (socket, process) = spawn::start(self.program.as_fd(), id, &directory)?;
+        let (socket, process) = spawn::start(self.program.as_fd(), self.group.as_ref(), id, &directory)?;
         pump::watch(&self.shared, id, socket, Some(process)).map(|_| ())
     }
 

@@ -11,7 +11,7 @@ use model::ContainerId;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::ShimError;
+use super::{ShimError, ShimGroup};
 
 /// Name of the file that tells a restarted engine what a dead shim left behind.
 pub(super) const REMEMBERED_NAME: &str = "launch.json";
@@ -55,9 +55,10 @@ pub(super) fn seal_program(path: &Path) -> Result<OwnedFd, ShimError> {
     linux::memfd::sealed_copy("wharf-shim", &file).map_err(fail)
 }
 
-/// Starts a shim in a session of its own; its standard input is the other end of the returned connection.
+/// Starts a shim in a session and, if one is given, a control group of its own; its standard input is the other end of the returned connection.
 pub(super) fn start(
     program: BorrowedFd<'_>,
+    group: Option<&ShimGroup>,
     id: &ContainerId,
     directory: &Path,
 ) -> Result<(UnixStream, ShimProcess), ShimError> {
@@ -68,15 +69,23 @@ pub(super) fn start(
     let directory = directory.to_string_lossy();
     let arguments = Arguments::new(["wharf-shim", id.as_str(), &*directory]).map_err(invalid)?;
     let environment = Arguments::new::<&str>([]).map_err(invalid)?;
-    let spawn = Spawn {
-        program,
-        arguments: &arguments,
-        environment: &environment,
-        descriptors: &[(theirs.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)],
-        new_session: true,
-        cgroup: None,
-        tasks: &[],
+    let descriptors = [(theirs.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)];
+    let run = |cgroup: Option<BorrowedFd<'_>>, tasks: &[OwnedFd]| {
+        let spawn = Spawn {
+            program,
+            arguments: &arguments,
+            environment: &environment,
+            descriptors: &descriptors,
+            new_session: true,
+            cgroup,
+            tasks,
+        };
+        spawn.run()
     };
-    let child = spawn.run().map_err(|error| ShimError::Spawn(error.into()))?;
+    let child = match group {
+        Some(group) => group.enter(run),
+        None => run(None, &[]),
+    };
+    let child = child.map_err(|error| ShimError::Spawn(error.into()))?;
     Ok((ours, ShimProcess { pidfd: child.pidfd }))
 }

@@ -145,6 +145,7 @@ impl Fixture {
         let config = SupervisorConfig {
             shim_binary: shim_binary(),
             containers_dir: self.directory.join("containers"),
+            group: None,
         };
         let on_event = Box::new(move |id: &ContainerId, event| {
             heard.events.lock().unwrap().push_back((id.clone(), event));

@@ -182,12 +182,8 @@ impl Firewall {
     fn accept_in_foreign_chains(&self, state: &mut State) {
         let names: Vec<String> = state.bridges.keys().cloned().collect();
         state.warnings.clear();
-        if legacy_iptables_used() {
-            state.warnings.push(
-                "iptables-legacy rules exist; wharf cannot see whether they drop forwarded packets"
-                    .to_owned(),
-            );
-        }
+        let tables = std::fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+        state.warnings.extend(legacy_warning(&tables, &names));
         for family in [Family::Ip, Family::Ip6] {
             match foreign::accept(&mut state.socket, family, &self.mark, &names) {
                 Ok(warnings) => state.warnings.extend(warnings),
@@ -218,10 +214,24 @@ impl Firewall {
     }
 }
 
-/// The old iptables, whose tables nf_tables does not show, lists those that are in use.
-fn legacy_iptables_used() -> bool {
-    std::fs::read_to_string("/proc/net/ip_tables_names")
-        .is_ok_and(|names| names.lines().any(|name| name == "filter"))
+/// What a person has to do where the old iptables, whose rules nf_tables neither shows nor changes, filters packets.
+/// `tables` are its tables in use.
+fn legacy_warning(tables: &str, bridges: &[String]) -> Option<String> {
+    if !tables.lines().any(|table| table == "filter") {
+        return None;
+    }
+    let allow = bridges.iter().map(|bridge| {
+        format!(
+            "iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; iptables-legacy -I FORWARD -o {bridge} -m conntrack \
+             --ctstate RELATED,ESTABLISHED -j ACCEPT"
+        )
+    });
+    let allow: Vec<String> = allow.collect();
+    Some(format!(
+        "iptables-legacy filters packets, and wharf leaves its rules alone. If its FORWARD chain drops what no rule allows \
+         (iptables-legacy -S FORWARD tells), containers reach nothing outside until you allow them: {}",
+        allow.join("; ")
+    ))
 }
 
 /// UDP flows outlive a change of translation: a client that goes on sending would never reach the new container, or for
@@ -253,4 +263,23 @@ fn forget_flows(list: &[Translation]) {
 /// Only the machine's own addresses can be bound.
 fn is_own_address(address: IpAddr) -> bool {
     std::net::UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_iptables_is_told_with_what_to_do() {
+        let bridges = ["wharf0".to_owned()];
+        assert_eq!(legacy_warning("", &bridges), None);
+        assert_eq!(legacy_warning("nat\nmangle\n", &bridges), None);
+        assert_eq!(
+            legacy_warning("nat\nfilter\n", &bridges).unwrap(),
+            "iptables-legacy filters packets, and wharf leaves its rules alone. If its FORWARD chain drops what no rule \
+             allows (iptables-legacy -S FORWARD tells), containers reach nothing outside until you allow them: \
+             iptables-legacy -I FORWARD -i wharf0 -j ACCEPT; iptables-legacy -I FORWARD -o wharf0 -m conntrack --ctstate \
+             RELATED,ESTABLISHED -j ACCEPT"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use linux::mount::{Change, Propagation, clone_tree};
+use linux::mount::{Change, Propagation, clone_tree, clone_tree_of};
 use linux::overlay::Overlay;
 use linux::{Errno, SysResult};
 use oci::runtime::{IdMapping, Mount};
@@ -171,7 +171,14 @@ fn prepare_bind(
         move |errno| Error::Mount { source_path, destination, detail, errno }
     };
     let source = context.bundle.join(&mount.source);
-    let tree = clone_tree(CWD, &source, options.recursive_bind).map_err(failed(""))?;
+    let tree = match clone_tree(CWD, &source, options.recursive_bind) {
+        // The kernel copies no mount out of another namespace.
+        Err(Errno::INVAL) => {
+            in_process(&source).map_or(Err(Errno::INVAL), |(pid, path)| clone_tree_of(pid, path))
+        }
+        outcome => outcome,
+    };
+    let tree = tree.map_err(failed(""))?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&tree).map_err(failed("stat: "))?.st_mode);
     shape(&tree, options).map_err(failed("setting attributes: "))?;
     if let Some(namespace) = id_map(mount, options, context, maps)? {
@@ -180,6 +187,14 @@ fn prepare_bind(
         change.apply(tree.as_fd()).map_err(failed("mapping ids: "))?;
     }
     Ok(Source::Tree { tree, directory: kind == FileType::Directory })
+}
+
+/// The process and the path below its root of `/proc/<pid>/root/<path>`.
+fn in_process(source: &Path) -> Option<(u32, &Path)> {
+    let mut parts = source.strip_prefix("/proc").ok()?.components();
+    let pid = parts.next()?.as_os_str().to_str()?.parse().ok()?;
+    let path = parts.as_path().strip_prefix("root").ok()?;
+    Some((pid, path))
 }
 
 /// Attributes and privacy of a tree before anybody sees it. A copy of a shared mount would hand mounts made below it
@@ -340,6 +355,17 @@ mod tests {
     fn the_root_cannot_be_covered() {
         for destination in ["/", "", "/..", "/a/.."] {
             assert!(prepare(&[mount("tmpfs", "", destination, &[])], &context()).is_err(), "{destination}");
+        }
+    }
+
+    #[test]
+    fn paths_in_processes_are_told_apart() {
+        let tell = |path: &'static str| in_process(Path::new(path));
+        assert_eq!(tell("/proc/12/root/dev/shm"), Some((12, Path::new("dev/shm"))));
+        for other in
+            ["/proc/self/root/dev", "/proc/12/cwd/x", "/proc/12", "/x/proc/12/root/dev", "/proc/1x/root/a"]
+        {
+            assert_eq!(tell(other), None, "{other}");
         }
     }
 

@@ -87,7 +87,12 @@ fn map_ids(input: &Input<'_>, mounts: &mut [Mount]) {
     let is_bound = |mount: &Mount| {
         input.record.mounts.iter().any(|point| point.kind == "bind" && point.destination == mount.destination)
     };
-    for mount in mounts.iter_mut().filter(|mount| mount.kind == "bind" && !is_bound(mount)) {
+    // Memory of another container is mapped for that one, which has the same map.
+    let is_joined = |mount: &Mount| mount.destination == "/dev/shm" && mount.source.starts_with("/proc/");
+    for mount in mounts.iter_mut().filter(|mount| mount.kind == "bind") {
+        if is_bound(mount) || is_joined(mount) {
+            continue;
+        }
         mount.options.push("idmap".to_owned());
     }
 }

@@ -1,0 +1,58 @@
+//! The control group that shims live in.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use linux::Errno;
+use linux::cgroup::{Cgroup, Hierarchies};
+
+/// A control group for shims, open in every hierarchy: to be born in on version 2, to join on version 1.
+#[derive(Debug)]
+pub struct ShimGroup {
+    hierarchies: Hierarchies,
+    path: String,
+    open: RwLock<Arc<Open>>,
+}
+
+/// The open directories.
+#[derive(Debug)]
+struct Open {
+    group: Cgroup,
+    tasks: Vec<OwnedFd>,
+}
+
+impl ShimGroup {
+    /// Makes the group, or takes it as it is.
+    ///
+    /// # Errors
+    /// When the hierarchies can't be written.
+    pub fn make(hierarchies: &Hierarchies, path: &str) -> linux::cgroup::Result<Self> {
+        let open = RwLock::new(Arc::new(Open::new(hierarchies, path)?));
+        Ok(Self { hierarchies: hierarchies.clone(), path: path.to_owned(), open })
+    }
+
+    /// Starts a process in it: `start` gets the directory of version 2 and the `tasks` files of version 1. The group is
+    /// made anew when somebody has removed it while it was empty.
+    pub(super) fn enter<T>(
+        &self,
+        start: impl Fn(Option<BorrowedFd<'_>>, &[OwnedFd]) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let open = Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner));
+        match start(open.group.entrance(), &open.tasks) {
+            Err(Errno::NODEV | Errno::NOENT) => {
+                let anew = Arc::new(Open::new(&self.hierarchies, &self.path).map_err(|_| Errno::NODEV)?);
+                *self.open.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&anew);
+                start(anew.group.entrance(), &anew.tasks)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl Open {
+    fn new(hierarchies: &Hierarchies, path: &str) -> linux::cgroup::Result<Self> {
+        let group = hierarchies.create(path)?;
+        let tasks = group.tasks()?;
+        Ok(Self { group, tasks })
+    }
+}
