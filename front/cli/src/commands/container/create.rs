@@ -19,7 +19,7 @@ pub const COMMAND: Command = Command {
     about: "Create a new container",
     usage: &["[OPTIONS] IMAGE [COMMAND] [ARG...]"],
     spellings: &["container create", "create"],
-    flags: &[options::FLAGS],
+    flags: &[options::LIMITS, options::FLAGS],
     arity: Arity::Min(1),
     interspersed: false,
     examples: &["create --name web -p 8080:80 nginx"],

@@ -27,7 +27,7 @@ pub const COMMAND: Command = Command {
     about: "Create and run a new container from an image",
     usage: &["[OPTIONS] IMAGE [COMMAND] [ARG...]"],
     spellings: &["container run", "run"],
-    flags: &[options::FLAGS, FLAGS],
+    flags: &[options::LIMITS, options::FLAGS, FLAGS],
     arity: Arity::Min(1),
     interspersed: false,
     examples: &["run -it --rm debian bash", "run -d --name web -p 8080:80 nginx"],

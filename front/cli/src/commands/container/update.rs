@@ -5,37 +5,21 @@ use api_client::query::path_escape;
 use serde_json::{Value as Json, json};
 
 use super::options;
-use crate::command::Kind::{Bytes, Decimal, Int, Swap, Text, Uint16};
-use crate::command::{Arity, Command, Flag, flag, long};
+use crate::command::Kind::Text;
+use crate::command::{Arity, Command, Flag, long};
 use crate::commands::each::each_quietly;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::session::Session;
 
-const FLAGS: &[Flag] = &[
-    flag("blkio-weight", '\0', Uint16, "0", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
-    flag("cpu-period", '\0', Int, "0", "Length of a scheduling period, in microseconds"),
-    flag("cpu-quota", '\0', Int, "0", "Processor time per period, in microseconds"),
-    flag("cpu-rt-period", '\0', Int, "0", "Length of a real-time period, in microseconds"),
-    flag("cpu-rt-runtime", '\0', Int, "0", "Real-time processor time per period, in microseconds"),
-    flag("cpu-shares", 'c', Int, "0", "Processor share relative to other containers"),
-    long("cpus", Decimal, "Number of processors it may use"),
-    long("cpuset-cpus", Text, "Processors it may run on, 0-3 or 0,1"),
-    long("cpuset-mems", Text, "Memory nodes it may use, 0-3 or 0,1"),
-    flag("kernel-memory", '\0', Bytes, "0", ""),
-    flag("memory", 'm', Bytes, "0", "Memory it may use"),
-    flag("memory-reservation", '\0', Bytes, "0", "Memory it is pushed back to when the host runs short"),
-    flag("memory-swap", '\0', Swap, "0", "Memory and swap together; -1 for any amount of swap"),
-    flag("pids-limit", '\0', Int, "0", "Number of processes it may have; -1 for any"),
-    long("restart", Text, "When to start it again"),
-];
+const FLAGS: &[Flag] = &[long("restart", Text, "When to start it again")];
 
 /// The command.
 pub const COMMAND: Command = Command {
     about: "Update configuration of one or more containers",
     usage: &["[OPTIONS] CONTAINER [CONTAINER...]"],
     spellings: &["container update", "update"],
-    flags: &[FLAGS],
+    flags: &[options::LIMITS, FLAGS],
     arity: Arity::Min(1),
     interspersed: true,
     examples: &["update --memory 512m --restart unless-stopped web"],
@@ -43,7 +27,7 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
-    if !FLAGS.iter().any(|flag| matches.given(flag.long)) {
+    if !options::LIMITS.iter().chain(FLAGS).any(|flag| matches.given(flag.long)) {
         return Err(Failure::text("you must provide one or more flags when using this command"));
     }
     let (name, retries) = options::restart_policy(matches.text("restart")).map_err(Failure::text)?;

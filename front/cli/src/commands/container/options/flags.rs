@@ -4,12 +4,29 @@ use super::{check, device, mount, network};
 use crate::command::Kind::{Bytes, Checked, Decimal, Duration, Int, List, Swap, Switch, Text, Uint16};
 use crate::command::{Flag, flag, long, switch};
 
-/// Their table.
+/// Limits, which `update` has too.
+pub const LIMITS: &[Flag] = &[
+    flag("blkio-weight", '\0', Uint16, "0", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
+    flag("cpu-period", '\0', Int, "0", "Length of a scheduling period, in microseconds"),
+    flag("cpu-quota", '\0', Int, "0", "Processor time per period, in microseconds"),
+    flag("cpu-rt-period", '\0', Int, "0", "Length of a real-time period, in microseconds"),
+    flag("cpu-rt-runtime", '\0', Int, "0", "Real-time processor time per period, in microseconds"),
+    flag("cpu-shares", 'c', Int, "0", "Processor share relative to other containers (1024 is usual)"),
+    long("cpus", Decimal, "Number of processors it may use, 1.5 say"),
+    long("cpuset-cpus", Text, "Processors it may run on, 0-3 or 0,1"),
+    long("cpuset-mems", Text, "Memory nodes it may use, 0-3 or 0,1"),
+    flag("kernel-memory", '\0', Bytes, "0", ""),
+    flag("memory", 'm', Bytes, "0", "Memory it may use, 512m say"),
+    flag("memory-reservation", '\0', Bytes, "0", "Memory it is pushed back to when the host runs short"),
+    flag("memory-swap", '\0', Swap, "0", "Memory and swap together; -1 for any amount of swap"),
+    flag("pids-limit", '\0', Int, "0", "Number of processes it may have; -1 for any"),
+];
+
+/// All others.
 pub const FLAGS: &[Flag] = &[
     long("add-host", Checked("list", check::extra_host), "Add a line to /etc/hosts, as NAME:ADDRESS"),
     long("annotation", Checked("map", check::anything), "Hand KEY=VALUE to the OCI runtime"),
     flag("attach", 'a', Checked("list", check::stream), "", "Attach to stdin, stdout or stderr"),
-    flag("blkio-weight", '\0', Uint16, "0", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
     long(
         "blkio-weight-device",
         Checked("list", device::weight),
@@ -22,14 +39,6 @@ pub const FLAGS: &[Flag] = &[
     long("cidfile", Text, "Write the container's id to this file"),
     flag("cpu-count", '\0', Int, "0", ""),
     flag("cpu-percent", '\0', Int, "0", ""),
-    flag("cpu-period", '\0', Int, "0", "Length of a scheduling period, in microseconds"),
-    flag("cpu-quota", '\0', Int, "0", "Processor time per period, in microseconds"),
-    flag("cpu-rt-period", '\0', Int, "0", "Length of a real-time period, in microseconds"),
-    flag("cpu-rt-runtime", '\0', Int, "0", "Real-time processor time per period, in microseconds"),
-    flag("cpu-shares", 'c', Int, "0", "Processor share relative to other containers (1024 is usual)"),
-    long("cpus", Decimal, "Number of processors it may use, 1.5 say"),
-    long("cpuset-cpus", Text, "Processors it may run on, 0-3 or 0,1"),
-    long("cpuset-mems", Text, "Memory nodes it may use, 0-3 or 0,1"),
     long("device", List, "Give a device of the host, as PATH[:PATH-INSIDE[:rwm]]"),
     long(
         "device-cgroup-rule",
@@ -88,7 +97,6 @@ pub const FLAGS: &[Flag] = &[
     long("ip6", Text, "IPv6 address on its network"),
     long("ipc", Text, "IPC namespace: 'private', 'shareable', 'host', 'none' or 'container:NAME'"),
     long("isolation", Text, ""),
-    flag("kernel-memory", '\0', Bytes, "0", ""),
     flag("label", 'l', Checked("list", check::label), "", "Attach metadata, as KEY=VALUE"),
     long("label-file", List, "Attach metadata from the lines of a file"),
     long("link", Checked("list", check::link), "Make another container known, as NAME[:ALIAS]"),
@@ -96,9 +104,6 @@ pub const FLAGS: &[Flag] = &[
     long("log-driver", Text, "Who keeps the container's output"),
     long("log-opt", List, "Option of the log driver, as NAME=VALUE"),
     long("mac-address", Text, "Hardware address of its interface"),
-    flag("memory", 'm', Bytes, "0", "Memory it may use, 512m say"),
-    flag("memory-reservation", '\0', Bytes, "0", "Memory it is pushed back to when the host runs short"),
-    flag("memory-swap", '\0', Swap, "0", "Memory and swap together; -1 for any amount of swap"),
     flag("memory-swappiness", '\0', Int, "-1", "How willingly its memory is swapped, 0 to 100"),
     long(
         "mount",
@@ -118,7 +123,6 @@ pub const FLAGS: &[Flag] = &[
         "How likely its processes are killed when the host runs out of memory, -1000 to 1000",
     ),
     long("pid", Text, "PID namespace: 'host' or 'container:NAME'"),
-    flag("pids-limit", '\0', Int, "0", "Number of processes it may have; -1 for any"),
     long("platform", Text, "Platform of the image, linux/arm64 say"),
     long("privileged", Switch, "Take almost all protection away"),
     flag("publish", 'p', List, "", "Publish a port, as [[ADDRESS:]HOST-PORT:]PORT[/PROTOCOL]"),

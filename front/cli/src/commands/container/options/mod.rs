@@ -17,4 +17,4 @@ mod volume;
 pub use body::{Created, build};
 pub use check::restart_policy;
 pub use environment::read_environment;
-pub use flags::FLAGS;
+pub use flags::{FLAGS, LIMITS};
