@@ -19,6 +19,7 @@ pub(crate) const IMAGES: &[Package] = &[
 pub(crate) const TESTS: &[Package] = &[
     ("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
+    ("docker-registry", &["/usr/bin/docker-registry"]),
     ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
 ];
 
@@ -47,6 +48,8 @@ pub(crate) fn apt(arguments: &[&str]) -> Outcome {
     let output = Command::new("apt-get")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // No package starts a service: what is installed is only called by tests.
+        .env("RUNLEVEL", "1")
         .output()
         .map_err(|error| format!("start apt-get: {error}"))?;
     if output.status.success() {

@@ -7,8 +7,9 @@ use crate::source::{self, SourceFile};
 use crate::{Outcome, root};
 
 /// Why each package of the registry is there, in a few words.
-pub(crate) const REASONS: [(&str, &str); 24] = [
+pub(crate) const REASONS: [(&str, &str); 25] = [
     ("base64", "headers and tokens"),
+    ("bcrypt", "passwords of the registry's accounts"),
     ("bzip2", "archives users upload"),
     ("flate2", "gzip layers"),
     ("httparse", "heads of HTTP messages"),

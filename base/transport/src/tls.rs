@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -52,7 +52,7 @@ impl model::Kinded for TlsSetupError {
 /// Accepts TLS connections with one certificate.
 #[derive(Debug)]
 pub struct TlsAcceptor {
-    config: Arc<ServerConfig>,
+    config: RwLock<Arc<ServerConfig>>,
 }
 
 impl TlsAcceptor {
@@ -84,7 +84,14 @@ impl TlsAcceptor {
         };
         let secret = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| TlsSetupError::File { path: key.to_owned(), reason: error.to_string() })?;
-        Ok(Self { config: Arc::new(builder.with_single_cert(certificates(certificate)?, secret)?) })
+        let config = Arc::new(builder.with_single_cert(certificates(certificate)?, secret)?);
+        Ok(Self { config: RwLock::new(config) })
+    }
+
+    /// Takes over another's certificate; connections there are keep the one they began with.
+    pub fn replace(&self, other: Self) {
+        let fresh = other.config.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     /// Shakes hands and returns the plain side; a thread moves bytes until both sides are closed.
@@ -92,7 +99,9 @@ impl TlsAcceptor {
     /// # Errors
     /// When the client has no valid certificate, or is gone.
     pub fn accept(&self, client: UnixStream) -> io::Result<UnixStream> {
-        let mut session = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
+        let mut session =
+            ServerConnection::new(Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)))
+                .map_err(io::Error::other)?;
         client.set_read_timeout(Some(HANDSHAKE_PATIENCE))?;
         let mut stream = &client;
         let mut first = [0];

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod collect;
+mod config;
 mod image;
 mod serve;
 
@@ -34,7 +36,9 @@ fn main() -> ExitCode {
             println!("wharf-registry {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve(place) => serve::run(&place),
+        Command::Collect(place) => collect::run(&place),
+        Command::Password => password(),
         Command::Image(name) => image::write(&name, &mut std::io::stdout().lock()),
     };
     match result {
@@ -44,4 +48,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Hashes the line that standard input gives.
+fn password() -> Result<(), String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
+    println!("{}", registry::auth::hash(line.trim_end_matches(['\r', '\n']))?);
+    Ok(())
 }

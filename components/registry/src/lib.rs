@@ -1,7 +1,7 @@
 //! A registry: repositories of images, spoken to by the OCI distribution specification.
 //!
 //! Owns what a registry holds and how it answers: [`storage`] (records and blobs behind a driver trait with a contract
-//! suite), [`registry`] (what may be pushed, pulled, removed and collected),
+//! suite), [`registry`] (what may be pushed, pulled, removed and collected), [`auth`] (who may),
 //! and [`server`] (the HTTP side).
 //!
 //! It must not know command lines, signals or where its configuration lies; that is `bin/wharf-registry`. It has no
@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod error;
 pub mod name;
 pub mod pattern;

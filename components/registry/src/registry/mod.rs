@@ -12,6 +12,7 @@ mod referrer;
 mod retention;
 mod tag;
 pub(crate) mod upload;
+mod view;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use document::{Document, MAX_MANIFEST};
 pub use manifest::{NewManifest, Pushed};
 pub use retention::Retention;
 pub use tag::Page;
+pub use view::TagView;
 
 use crate::RegistryError;
 use crate::name::Repository;

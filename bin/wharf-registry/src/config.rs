@@ -1,0 +1,172 @@
+//! The configuration file: JSON, read whole, refused when it holds anything unknown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::auth::{Access, Accounts};
+use registry::registry::{Policy, Retention};
+use registry::server::Settings;
+use registry::storage::{LocalStorage, Storage};
+use registry::{Options, Registry};
+use serde::Deserialize;
+use transport::tls::TlsAcceptor;
+
+use crate::arguments::Place;
+
+const DEFAULT_FILE: &str = "/etc/wharf/registry.json";
+const DEFAULT_ROOT: &str = "/var/lib/registry";
+const DEFAULT_ADDRESS: &str = "0.0.0.0:5000";
+
+/// Everything that can be configured.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where everything is kept.
+    pub root: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Vec<String>,
+    /// Certificates; without them clients speak plain HTTP.
+    pub tls: Option<Tls>,
+    /// Who may do what; without accounts everybody may do everything.
+    pub accounts: Option<Accounts>,
+    /// What a collection takes away, and when.
+    pub collect: Collect,
+    /// Seconds that an upload nobody adds to stays.
+    pub upload_lifetime: Option<u64>,
+    /// A line on standard output for each request.
+    pub access_log: bool,
+}
+
+/// Certificate files.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Clients have to show a certificate that this authority signed.
+    #[serde(default)]
+    pub client_authority: Option<PathBuf>,
+}
+
+/// Collection.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Collect {
+    /// Seconds that new blobs stay although no manifest names them.
+    pub grace: Option<u64>,
+    /// Manifests that no tag leads to go.
+    pub untagged: bool,
+    /// Which tags stay.
+    pub retention: Vec<Retention>,
+    /// Seconds from one collection to the next; never by itself when not given.
+    pub every: Option<u64>,
+}
+
+impl Config {
+    /// Reads the file, then lets the command line have its way.
+    ///
+    /// # Errors
+    /// With the file and what is wrong in it.
+    pub(crate) fn load(place: &Place) -> Result<Self, String> {
+        let path = place.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let mut config = match std::fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && place.config.is_none() => {
+                Self::default()
+            }
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        if let Some(root) = &place.root {
+            config.root = Some(root.clone());
+        }
+        if !place.listen.is_empty() {
+            config.listen.clone_from(&place.listen);
+        }
+        if config.listen.is_empty() {
+            config.listen.push(DEFAULT_ADDRESS.to_owned());
+        }
+        Ok(config)
+    }
+
+    /// Where everything is kept.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.root.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ROOT))
+    }
+
+    /// The socket for administrators of this machine.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.root().join("admin.sock")
+    }
+
+    /// Opens the storage and the registry over it.
+    ///
+    /// # Errors
+    /// When another process has it open, or it can't be made.
+    pub(crate) fn open(&self) -> Result<Arc<Registry>, String> {
+        let root = self.root();
+        let open = LocalStorage::open(&root);
+        let storage: Arc<dyn Storage> = Arc::new(open.map_err(|error| model::error::chain(&error))?);
+        let defaults = Options::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        let options = Options {
+            grace: seconds(self.collect.grace, defaults.grace),
+            upload_lifetime: seconds(self.upload_lifetime, defaults.upload_lifetime),
+        };
+        Registry::open(storage, &root.join("uploads"), options)
+            .map(Arc::new)
+            .map_err(|error| model::error::chain(&error))
+    }
+
+    /// What a server is told, and told anew at a reload.
+    ///
+    /// # Errors
+    /// When a file it names can't be used.
+    pub(crate) fn settings(&self) -> Result<Settings, String> {
+        let access = match &self.accounts {
+            Some(accounts) => Access::new(accounts, &self.root())?,
+            None => Access::open(),
+        };
+        Ok(Settings { access, policy: self.policy(), secure: self.tls.is_some() })
+    }
+
+    /// What a collection takes away.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy { retention: self.collect.retention.clone(), untagged: self.collect.untagged }
+    }
+
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// When they can't be used.
+    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, String> {
+        let Some(tls) = &self.tls else { return Ok(None) };
+        let authority: Option<&Path> = tls.client_authority.as_deref();
+        TlsAcceptor::load(&tls.certificate, &tls.key, authority)
+            .map(Some)
+            .map_err(|error| model::error::chain(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins_and_unknown_words_are_refused() {
+        let path = std::env::temp_dir().join(format!("wharf-registry-config-{}", std::process::id()));
+        std::fs::write(&path, r#"{"root":"/a","listen":[":1"],"collect":{"untagged":true}}"#).unwrap();
+        let mut place = Place { config: Some(path.clone()), ..Place::default() };
+        let config = Config::load(&place).unwrap();
+        assert_eq!((config.root(), config.listen.clone()), ("/a".into(), vec![":1".to_owned()]));
+        assert!(config.policy().untagged);
+        place.root = Some("/b".into());
+        assert_eq!(Config::load(&place).unwrap().admin_socket(), Path::new("/b/admin.sock"));
+        std::fs::write(&path, r#"{"rot":"/a"}"#).unwrap();
+        assert!(Config::load(&place).unwrap_err().contains("rot"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(Config::load(&place).is_err(), "a file that was named has to be there");
+    }
+}

@@ -1,0 +1,6 @@
+//! `wharf-registry` as a process: conformance, accounts, crashes, collection, peers.
+
+mod accounts;
+mod conformance;
+mod durable;
+mod fixture;
