@@ -1,12 +1,14 @@
 //! `cargo xtask golden [FILE] [--check]`: records the parity suite from a live Docker engine.
 //!
 //! The engine is the reference engine's dockerd, started here on roots of its own and in a network namespace of its
-//! own, so that nothing else on the machine is touched. `--check` compares with wharf's CLI as the program instead of
+//! own, so that nothing else on the machine is touched. Files that name a registry are held from inside that namespace, where
+//! the registries are. `--check` compares with wharf's CLI as the program instead of
 //! writing: the third pairing, wharf's command line against Docker's engine.
 
 use std::path::PathBuf;
 
-use testkit::parity::{self, Target};
+use testkit::parity::{self, Block, Registries, Target};
+use testkit::registry::{Program, Registry};
 
 use crate::reference::Reference;
 use crate::{Outcome, root};
@@ -23,12 +25,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     std::fs::create_dir_all(reference.work.join("bin")).map_err(|error| error.to_string())?;
     std::os::unix::fs::symlink(program, &link).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&work_dir).map_err(|error| error.to_string())?;
-    let target = Target { program: link, socket: reference.socket.clone(), work_dir };
+    let target = Target { program: link, socket: reference.socket.clone(), work_dir, registries: None };
     let mut differences = String::new();
     for path in case_files(&names)? {
         let golden = path.with_extension("golden");
-        let seen: Vec<_> =
-            parity::read(&path).iter().map(|block| parity::run_block(&target, block)).collect();
+        let seen = hold(&reference, &target, &parity::read(&path))?;
         println!(
             "{}: {} steps",
             path.file_name().unwrap_or_default().to_string_lossy(),
@@ -46,6 +47,27 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     } else {
         Err(format!("wharf's command line on Docker's engine differs:\n{differences}"))
     }
+}
+
+/// Holds the conversation, with registries beside the engine when it names them.
+fn hold(reference: &Reference, target: &Target, blocks: &[Block]) -> Result<Vec<Block>, String> {
+    if !parity::needs_registries(blocks) {
+        return Ok(blocks.iter().map(|block| parity::run_block(target, block)).collect());
+    }
+    // What a thread starts is in the thread's network namespace.
+    let held = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            reference.enter_network()?;
+            let start = |accounts| Registry::start(Program::Docker, &reference.work, accounts);
+            let (open, accounts) = (start(false), start(true));
+            let registries =
+                Registries { open: open.address().to_owned(), accounts: accounts.address().to_owned() };
+            let target = Target { registries: Some(registries), ..target.clone() };
+            Ok(blocks.iter().map(|block| parity::run_block(&target, block)).collect())
+        });
+        thread.join()
+    });
+    held.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn case_files(names: &[&String]) -> Result<Vec<PathBuf>, String> {

@@ -1,5 +1,6 @@
 //! A dockerd of the reference engine that belongs to one run of an xtask command.
 
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +98,16 @@ impl Reference {
         if let Some(mut child) = self.child.take() {
             let _ = child.wait();
         }
+    }
+
+    /// Moves the calling thread into the daemon's network namespace, where loopback is the daemon's.
+    pub(crate) fn enter_network(&self) -> Outcome {
+        let pid = self.child.as_ref().map(Child::id).ok_or("no running daemon")?;
+        let path = format!("/proc/{pid}/ns/net");
+        let namespace = std::fs::File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+        let kind = rustix::thread::LinkNameSpaceType::Network;
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind))
+            .map_err(|error| format!("{path}: {error}"))
     }
 
     fn wait(&self) -> Outcome {

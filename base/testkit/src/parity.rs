@@ -11,6 +11,9 @@
 //! ~ 0.2                                  wait so many seconds
 //! ```
 //!
+//! `<registry>` in a step stands for the address of an open registry, `<accounts>` for one with accounts; a file that names
+//! one gets both, with the images of [`crate::registry::Registry`] in them.
+//!
 //! The recording (`golden/<file>`) repeats each step with what was seen; [`normalise`] replaces what differs from
 //! run to run: ids, digests, times, spans of time, addresses, ephemeral ports, column padding.
 
@@ -28,6 +31,38 @@ pub struct Target {
     pub socket: std::path::PathBuf,
     /// A folder for the client's configuration and the working directory of commands.
     pub work_dir: std::path::PathBuf,
+    /// Addresses of the registries beside it, for files that need them.
+    pub registries: Option<Registries>,
+}
+
+/// Where the registries are.
+#[derive(Debug, Clone)]
+pub struct Registries {
+    /// Anybody may do everything.
+    pub open: String,
+    /// The account of [`crate::registry`] may.
+    pub accounts: String,
+}
+
+impl Registries {
+    fn insert(&self, text: &str) -> String {
+        text.replace("<registry>", &self.open).replace("<accounts>", &self.accounts)
+    }
+
+    fn remove(&self, text: &str) -> String {
+        // File names have a dash where addresses have a colon.
+        let dashed = |address: &str| address.replace(':', "-");
+        text.replace(&self.open, "<registry>")
+            .replace(&self.accounts, "<accounts>")
+            .replace(&dashed(&self.open), "<registry->")
+            .replace(&dashed(&self.accounts), "<accounts->")
+    }
+}
+
+/// Whether steps name a registry.
+pub fn needs_registries(blocks: &[Block]) -> bool {
+    let names_one = |step: &String| step.contains("<registry>") || step.contains("<accounts>");
+    blocks.iter().flat_map(|block| &block.steps).any(names_one)
 }
 
 /// The API version that recordings are made with: the newest that Docker 26.1 speaks.
@@ -66,6 +101,7 @@ pub fn run_block(target: &Target, block: &Block) -> Block {
         seen.push(step.clone());
         let (kind, rest) = step.split_at(step.find(' ').unwrap_or(step.len()));
         let rest = rest.trim();
+        let rest = &target.registries.as_ref().map_or_else(|| rest.to_owned(), |known| known.insert(rest));
         match kind {
             "$" => seen.extend(run_command(target, rest, true)),
             ">" => seen.extend(run_command(target, rest, false)),
@@ -99,8 +135,12 @@ pub fn count_steps(blocks: &[Block]) -> usize {
     blocks.iter().flat_map(|block| &block.steps).filter(|step| !step.starts_with('~')).count()
 }
 
-/// Removes all containers and volumes, and the images that cases make (`parity/...`).
+/// Removes all containers and volumes, and the images that cases make (`parity/...`) or get from registries.
 pub fn clean(target: &Target) {
+    if target.registries.is_some() {
+        // Who was logged in no longer is.
+        let _ = std::fs::remove_dir_all(target.work_dir.join("config"));
+    }
     let list = |path: &str| {
         crate::http::get(&target.socket, path).map(|answer| answer.json()).unwrap_or(Value::Null)
     };
@@ -125,7 +165,8 @@ pub fn clean(target: &Target) {
     }
     for image in list("/images/json").as_array().into_iter().flatten() {
         let tags = image["RepoTags"].as_array().cloned().unwrap_or_default();
-        for tag in tags.iter().filter_map(Value::as_str).filter(|tag| tag.starts_with("parity")) {
+        let of_case = |tag: &&str| tag.starts_with("parity") || tag.starts_with("127.0.0.1:");
+        for tag in tags.iter().filter_map(Value::as_str).filter(of_case) {
             let _ =
                 crate::http::request(&target.socket, "DELETE", &format!("/images/{tag}?force=1"), &[], b"");
         }
@@ -158,15 +199,27 @@ fn run_command(target: &Target, line: &str, record: bool) -> Vec<String> {
     let work_dir = target.work_dir.to_string_lossy().into_owned();
     output.stdout = output.stdout.replace(&work_dir, "<work>");
     output.stderr = output.stderr.replace(&work_dir, "<work>");
+    if let Some(known) = &target.registries {
+        output.stdout = known.remove(&output.stdout);
+        output.stderr = known.remove(&output.stderr);
+    }
     let mut seen = Vec::new();
     if record {
-        seen.extend(normalise(&output.stdout).lines().map(|line| format!("1| {line}").trim_end().to_owned()));
-        seen.extend(normalise(&output.stderr).lines().map(|line| format!("2| {line}").trim_end().to_owned()));
+        let lines = |text: &str| -> Vec<String> {
+            normalise(text).lines().filter(|line| !is_passing(line)).map(str::to_owned).collect()
+        };
+        seen.extend(lines(&output.stdout).iter().map(|line| format!("1| {line}").trim_end().to_owned()));
+        seen.extend(lines(&output.stderr).iter().map(|line| format!("2| {line}").trim_end().to_owned()));
     } else if output.code != 0 {
         seen.extend(normalise(&output.stderr).lines().map(|line| format!("2| {line}").trim_end().to_owned()));
     }
     seen.push(format!("[{}]", output.code));
     seen
+}
+
+/// What is told of a layer only when there is time to.
+fn is_passing(line: &str) -> bool {
+    ["Verifying Checksum", "Waiting"].iter().any(|word| line.ends_with(&format!(": {word}")))
 }
 
 /// `docker` is left out in case files unless the line is a pipeline of its own (it then starts with `!`).
@@ -194,8 +247,10 @@ fn call(target: &Target, line: &str) -> Vec<String> {
         body.as_bytes(),
     )
     .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    let body = target.registries.as_ref().map_or_else(|| body.clone(), |known| known.remove(&body));
     let mut seen = vec![format!("[{}]", answer.status)];
-    match serde_json::from_slice::<Value>(&answer.body) {
+    match serde_json::from_str::<Value>(&body) {
         Ok(document) if fields.is_empty() => seen.extend(pretty(&document)),
         Ok(document) => {
             for field in fields.split_whitespace() {
@@ -205,8 +260,9 @@ fn call(target: &Target, line: &str) -> Vec<String> {
                 seen.push(format!("J| {field} = {value}"));
             }
         }
-        Err(_) => seen
-            .extend(normalise(&answer.text()).lines().map(|line| format!("B| {line}").trim_end().to_owned())),
+        Err(_) => {
+            seen.extend(normalise(&body).lines().map(|line| format!("B| {line}").trim_end().to_owned()))
+        }
     }
     seen
 }
@@ -253,7 +309,9 @@ fn select(document: &Value, path: &str) -> Option<Value> {
 pub fn normalise(text: &str) -> String {
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
-        out.push_str(&squeeze(&processors(&spans(&ports(&addresses(&times(&hexadecimal(&visible(line)))))))));
+        out.push_str(&squeeze(&sizes(&processors(&spans(&ports(&addresses(&times(&hexadecimal(
+            &visible(line),
+        )))))))));
     }
     out
 }
@@ -399,6 +457,16 @@ fn visible(line: &str) -> String {
     out
 }
 
+/// The size of a pushed manifest, which depends on how an engine writes it.
+fn sizes(line: &str) -> String {
+    match line.split_once(": digest: ").and_then(|_| line.rsplit_once(" size: ")) {
+        Some((start, size)) if size.trim_end().bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{start} size: <n>{}", size.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        _ => line.to_owned(),
+    }
+}
+
 /// How many processors the recording machine had.
 fn processors(line: &str) -> String {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -503,6 +571,7 @@ mod tests {
             ("0.0.0.0:8080->80/tcp", "0.0.0.0:8080->80/tcp"),
             ("02:42:ac:11:00:02", "<mac>"),
             ("deadbeef cafe", "deadbeef cafe"),
+            ("1: digest: sha256:x size: 527\n", "1: digest: sha256:x size: <n>\n"),
         ] {
             assert_eq!(normalise(text), wanted);
         }

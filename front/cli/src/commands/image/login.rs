@@ -98,8 +98,7 @@ fn given(matches: &Matches) -> Result<(String, Secret), Failure> {
     }
     let mut read = String::new();
     std::io::stdin().take(PASSWORD_LIMIT).read_to_string(&mut read)?;
-    let line = read.strip_suffix('\n').unwrap_or(&read);
-    Ok((user, Secret::new(line.strip_suffix('\r').unwrap_or(line))))
+    Ok((user, Secret::new(read.trim_end_matches(['\r', '\n']))))
 }
 
 fn with_stored(session: &Session, held: Credential) -> Result<String, Failure> {

@@ -13,13 +13,7 @@ use crate::session::Session;
 
 const FLAGS: &[Flag] = &[
     switch("all-tags", 'a', "Get every tag of the repository"),
-    flag(
-        "disable-content-trust",
-        '\0',
-        Switch,
-        "true",
-        "Do not check signatures (there is nothing else to choose)",
-    ),
+    flag("disable-content-trust", '\0', Switch, "true", "Get it also when content trust is on"),
     long("platform", Text, "Platform to get, linux/arm64 say"),
     switch("quiet", 'q', "Print only the name"),
 ];

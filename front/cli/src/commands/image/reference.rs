@@ -22,60 +22,13 @@ const DEFAULT_DOMAIN: &str = "docker.io";
 /// # Errors
 /// With docker's texts.
 pub fn parse(text: &str) -> Result<Reference, Failure> {
-    let bad = || Failure::text("invalid reference format");
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Failure::text(format!(
-            "invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
-        )));
-    }
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (text, None),
-    };
-    let name_start = rest.rfind('/').map_or(0, |index| index + 1);
-    let (name, tag) = match rest.get(name_start..).and_then(|last| last.rfind(':')) {
-        Some(colon) => (&rest[..name_start + colon], Some(&rest[name_start + colon + 1..])),
-        None => (rest, None),
-    };
-    let (domain, path) = match name.split_once('/') {
-        Some((first, path))
-            if first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first =>
-        {
-            (first, path.to_owned())
-        }
-        _ => (DEFAULT_DOMAIN, name.to_owned()),
-    };
-    let domain = if domain == "index.docker.io" { DEFAULT_DOMAIN } else { domain };
-    let path = if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("library/{path}") } else { path };
-    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(Failure::text(format!(
-            "invalid reference format: repository name ({path}) must be lowercase"
-        )));
-    }
-    let component = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-            && part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && part.ends_with(|c: char| c.is_ascii_alphanumeric())
-    };
-    let good_tag = |tag: &str| {
-        (1..=128).contains(&tag.len())
-            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-            && !tag.starts_with(['.', '-'])
-    };
-    let good_digest = |digest: &str| {
-        digest.split_once(':').is_some_and(|(name, hex)| {
-            !name.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-        })
-    };
-    if !path.split('/').all(component) || !tag.is_none_or(good_tag) || !digest.is_none_or(good_digest) {
-        return Err(bad());
-    }
+    let parsed: oci::Reference =
+        text.parse().map_err(|error: oci::reference::ReferenceError| Failure::text(error.to_string()))?;
     Ok(Reference {
-        domain: domain.to_owned(),
-        path,
-        tag: tag.map(str::to_owned),
-        digest: digest.map(str::to_owned),
+        domain: parsed.domain().to_owned(),
+        path: parsed.path().to_owned(),
+        tag: parsed.tag().map(str::to_owned),
+        digest: parsed.digest().map(ToString::to_string),
     })
 }
 
@@ -157,7 +110,7 @@ mod tests {
             let reference = parse(text).unwrap().with_latest();
             assert_eq!((reference.full_name().as_str(), reference.familiar().as_str()), (full, familiar));
         }
-        for text in ["", ":", "A", "a b", "a:", "-a", "a@x", "a//b"] {
+        for text in ["", ":", "A", "a b", "a:", "-a", "a@x", "a//b", "../x", "..:1/x", "a.b:x/y", "-a.b/x"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

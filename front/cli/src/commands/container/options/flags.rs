@@ -65,7 +65,7 @@ pub const FLAGS: &[Flag] = &[
         Checked("list", device::rate_count),
         "Limit writes to a device, as PATH:COUNT-A-SECOND",
     ),
-    flag("disable-content-trust", '\0', Switch, "true", ""),
+    flag("disable-content-trust", '\0', Switch, "true", "Take the image also when content trust is on"),
     long("dns", Checked("list", check::address), "Ask this name server"),
     long("dns-option", List, "Add an option line to resolv.conf"),
     long("dns-search", Checked("list", check::domain), "Try names in this domain"),
