@@ -64,6 +64,8 @@ pub struct Config {
     pub shutdown_timeout: i32,
     /// Registry settings and proxies, shown by `info`.
     pub registry: RegistryConfig,
+    /// What removes images that nobody uses; none keeps them all.
+    pub image_budget: Option<ImageBudget>,
     /// Ids of containers with a user namespace; none when containers have the machine's ids.
     pub id_ranges: Option<IdRanges>,
     /// Fault injection of tests: called with the name of each step.
@@ -204,6 +206,21 @@ pub struct RegistryConfig {
     pub no_proxy: String,
 }
 
+/// How much room images may take, and which of them stay whatever happens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageBudget {
+    /// Bytes of all images together.
+    pub size: Option<u64>,
+    /// Bytes that stay free on the file system.
+    pub free: Option<u64>,
+    /// Images used, named or had within that time stay.
+    pub keep: std::time::Duration,
+    /// Images with one of these labels stay (`key` or `key=value`).
+    pub pinned_labels: Vec<String>,
+    /// Images with a name that matches one of these patterns stay.
+    pub pinned_names: Vec<String>,
+}
+
 /// Called before each step that can be made to fail; `true` makes it fail.
 #[derive(Clone)]
 pub struct FailHook(pub Arc<dyn Fn(&str) -> bool + Send + Sync>);
@@ -280,6 +297,7 @@ impl Config {
             live_restore: true,
             shutdown_timeout: 15,
             registry: RegistryConfig::default(),
+            image_budget: None,
             id_ranges: None,
             fail_at: None,
         }

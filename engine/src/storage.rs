@@ -86,6 +86,12 @@ impl Storage {
         self.snapshots.unpack(image.diff_ids(), &open).map_err(Error::from_kinded)
     }
 
+    /// Unpacks one layer of an image anew, because what is there is not what it should be.
+    pub(crate) fn unpack_again(&self, image: &::image::Image, chain: &Digest) -> Result<()> {
+        self.snapshots.discard_layer(chain).map_err(Error::from_kinded)?;
+        self.unpack(image)
+    }
+
     /// Makes a container's writable layer.
     pub(crate) fn prepare_root(&self, key: &str, image: Option<&Image>) -> Result<()> {
         let layers = image.map(|image| image.diff_ids.as_slice()).unwrap_or_default();
@@ -173,11 +179,6 @@ impl Storage {
         image
             .and_then(|image| self.snapshots.image_usage(image.diff_ids()).ok())
             .map_or(0, |usage| usage.size)
-    }
-
-    /// Bytes of all layers together.
-    pub(crate) fn layers_size(&self) -> i64 {
-        i64::try_from(self.snapshots.layers_usage().size).unwrap_or(i64::MAX)
     }
 
     /// How many images there are.

@@ -21,4 +21,6 @@ pub mod stdio;
 pub use client::{Client, Options, Ping};
 pub use error::ClientError;
 pub use query::Query;
-pub use transport::client::{Body, Endpoint, EndpointError, Head, Response, Socket, TlsFiles, Upgraded};
+pub use transport::client::{
+    Body, Endpoint, EndpointError, FileBody, Head, Response, Socket, TlsFiles, Upgraded,
+};

@@ -90,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/info"),
     route("GET", "/version"),
     route("GET", "/system/df"),
+    route("POST", "/wharf/system/check"),
     route("POST", "/auth"),
     // plugins
     route("GET", "/plugins"),

@@ -293,6 +293,42 @@ impl<T> Default for Usage<T> {
     }
 }
 
+/// Answer of `POST /wharf/system/check`, which Docker does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Check {
+    /// Whether it was asked to mend things.
+    pub repair: bool,
+    /// Images looked at.
+    pub images: i64,
+    /// Blobs read.
+    pub blobs: i64,
+    /// Bytes read.
+    pub bytes: i64,
+    /// Unpacked layers compared with their blobs.
+    pub layers: i64,
+    /// What is wrong, or was.
+    pub problems: Vec<CheckProblem>,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct CheckProblem {
+    /// `blob`, `image`, `name` or `layer`.
+    pub kind: String,
+    /// Its digest, id or name.
+    pub object: String,
+    /// Names of the images that suffer.
+    pub images: Vec<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// Whether it is in order now.
+    pub repaired: bool,
+    /// What to do about it; empty when nothing has to be done.
+    pub advice: String,
+}
+
 /// A record of the build cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

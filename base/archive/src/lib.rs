@@ -14,11 +14,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod compression;
 pub mod copy;
 pub mod entry;
 pub mod error;
 pub mod extract;
+pub mod file_sink;
 mod header;
 pub mod limits;
 pub mod overlay;
@@ -29,10 +31,12 @@ mod sparse;
 pub mod tree;
 pub mod writer;
 
+pub use compare::{Difference, compare_layer};
 pub use compression::{Compression, Decoder};
 pub use entry::{Entry, EntryKind};
 pub use error::ArchiveError;
 pub use extract::{ExtractOptions, Owner, Summary, Whiteouts, extract};
+pub use file_sink::FileSink;
 pub use limits::Limits;
 pub use reader::Reader;
 pub use tree::{TreeOptions, write_path, write_tree};

@@ -44,6 +44,16 @@ impl<W: Write> Writer<W> {
         self.pad(entry.size)
     }
 
+    /// Appends a file whose content is the first `entry.size` bytes of an open one.
+    pub fn append_file(&mut self, entry: &Entry, file: &std::fs::File) -> Result<()>
+    where
+        W: crate::FileSink,
+    {
+        self.append_header(entry)?;
+        self.out.send_file(file, entry.size).map_err(ArchiveError::Write)?;
+        self.pad(entry.size)
+    }
+
     /// Appends an entry that has no content.
     pub fn append_empty(&mut self, entry: &Entry) -> Result<()> {
         self.append(entry, &mut io::empty())

@@ -12,6 +12,7 @@ mod daemon;
 mod defaults;
 mod file;
 mod host;
+mod image_gc;
 mod listen;
 mod lock;
 mod log;

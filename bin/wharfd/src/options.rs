@@ -129,6 +129,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     idle("api-cors-header", "api-cors-header", Kind::Text),
     idle("authorization-plugin", "authorization-plugins", Kind::List),
     idle("", "bridge-accept-fwmark", Kind::Text),
+    on("", '\0', "image-gc", Kind::Document),
     idle("", "builder", Kind::Document),
     idle("cdi-spec-dir", "cdi-spec-dirs", Kind::List),
     idle("containerd", "containerd", Kind::Text),

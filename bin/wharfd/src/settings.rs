@@ -168,6 +168,7 @@ fn engine_config(read: &Reader<'_>, defaults: &Defaults, debug: bool) -> Result<
     fill_network(&mut config, read, defaults)?;
     fill_containers(&mut config, read)?;
     fill_registry(&mut config, read);
+    config.image_budget = crate::image_gc::budget(&read.map("image-gc"))?;
     remap(&mut config, read)?;
     Ok(config)
 }

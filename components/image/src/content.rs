@@ -9,6 +9,7 @@
 mod flush;
 mod ingest;
 mod partial;
+mod usage;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -27,6 +28,7 @@ use crate::{ImageError, Limits};
 use flush::Flusher;
 pub use ingest::{Follow, Ingest};
 pub use partial::Resumed;
+pub use usage::ContentUsage;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 

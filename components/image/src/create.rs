@@ -73,7 +73,7 @@ impl Images {
         let target = self.put_manifest(&config, layers)?;
         let names: Vec<Reference> = name.map(|name| name.clone().or_latest()).into_iter().collect();
         let parent = parent.map(|parent| parent.id.clone());
-        let image = self.keep(Record { target, parent, last_tagged: None }, &names);
+        let image = self.keep(Record::new(target, parent), &names);
         drop((layer, lease));
         image
     }

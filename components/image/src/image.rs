@@ -25,6 +25,10 @@ pub struct Image {
     pub parent: Option<Digest>,
     /// When a name was given to it last.
     pub last_tagged: Option<Timestamp>,
+    /// When a container was made from it last, to the hour.
+    pub last_used: Option<Timestamp>,
+    /// When it came into this store.
+    pub added: Option<Timestamp>,
     /// Bytes of all its blobs.
     pub content_size: u64,
 }

@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub(crate) names: BTreeMap<Reference, Digest>,
     pub(crate) damaged: Vec<(Digest, String)>,
     /// What each image is made of: all blobs of it that are or may come to be there.
-    blobs: HashMap<Digest, Arc<HashSet<Digest>>>,
+    pub(crate) blobs: HashMap<Digest, Arc<HashSet<Digest>>>,
 }
 
 impl Images {
@@ -89,6 +89,11 @@ impl Images {
             let children = state.images.values().filter(|image| image.parent.as_ref() == Some(id));
             children.map(|image| image.id.clone()).collect()
         })
+    }
+
+    /// What an image is made of: all blobs that are or may come to be there.
+    pub fn blobs(&self, id: &Digest) -> HashSet<Digest> {
+        self.read(|state| state.blobs.get(id).map(|blobs| HashSet::clone(blobs)).unwrap_or_default())
     }
 
     /// Images whose documents cannot be read, and why; they are kept as they are.
@@ -144,7 +149,7 @@ impl Images {
         names: &[Reference],
         _lease: &Lease,
     ) -> Result<Arc<Image>> {
-        let record = Record { target, parent, last_tagged: None };
+        let record = Record::new(target, parent);
         self.check_complete(&record)?;
         self.keep(record, names)
     }
@@ -158,9 +163,14 @@ impl Images {
         let writer = self.lock();
         let id = record.target.digest.clone();
         let known = self.get(&id);
-        record.last_tagged =
-            if names.is_empty() { known.as_ref().and_then(|image| image.last_tagged) } else { Some(now) };
-        record.parent = record.parent.or_else(|| known.and_then(|image| image.parent.clone()));
+        if let Some(known) = &known {
+            let before = Record::of(known);
+            record = Record { parent: record.parent.or(before.parent.clone()), ..before };
+        }
+        record.added.get_or_insert(now);
+        if !names.is_empty() {
+            record.last_tagged = Some(now);
+        }
         let image = record.image(content, &self.inner.platform)?;
         let blobs = record::blobs(content, &record.target);
         let mut transaction = self.inner.store.transaction();
@@ -203,10 +213,15 @@ impl Images {
         Ok(archive::Compression::detect(&start) != archive::Compression::None)
     }
 
+    /// Whether somebody is taking in content.
+    pub(crate) fn is_leased(&self) -> bool {
+        Arc::strong_count(&self.inner.lease) > 1
+    }
+
     /// Removes the blobs that came in or lost their image and that no image is made of, unless somebody is taking in
     /// content: then it happens when the last lease ends.
     pub(crate) fn collect_garbage(&self, _writer: &MutexGuard<'_, ()>) -> Result<()> {
-        if Arc::strong_count(&self.inner.lease) > 1 {
+        if self.is_leased() {
             return Ok(());
         }
         let content = self.content();
@@ -227,6 +242,11 @@ impl Images {
         }
         gone.iter().try_for_each(|blob| content.remove(blob))
     }
+}
+
+/// The next of a queue that several threads work off.
+pub(crate) fn next<I: Iterator>(queue: &Mutex<I>) -> Option<I::Item> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
 impl State {

@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 pub mod content;
 mod create;
 pub mod error;
@@ -24,6 +25,7 @@ mod find;
 pub mod image;
 mod images;
 mod import;
+mod last_use;
 mod lease;
 pub mod limits;
 mod load;
@@ -33,12 +35,14 @@ mod save;
 mod tag;
 mod verified;
 
-pub use content::{Content, Follow, Ingest, Resumed};
+pub use check::{CheckReport, Fault, Problem};
+pub use content::{Content, ContentUsage, Follow, Ingest, Resumed};
 pub use create::{LayerWriter, NewLayer};
 pub use error::ImageError;
 pub use image::{Image, Layer};
 pub use images::Images;
 pub use import::import_config;
+pub use last_use::waiting_since;
 pub use lease::Lease;
 pub use limits::Limits;
 pub use load::{LoadEvent, Loaded};

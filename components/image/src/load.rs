@@ -52,7 +52,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     fn record(&self) -> Record {
-        Record { target: self.target.clone(), parent: self.parent.clone(), last_tagged: None }
+        Record::new(self.target.clone(), self.parent.clone())
     }
 }
 

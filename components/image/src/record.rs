@@ -25,6 +25,11 @@ pub(crate) struct Record {
     pub(crate) parent: Option<Digest>,
     #[serde(default)]
     pub(crate) last_tagged: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) last_used: Option<Timestamp>,
+    /// When it came into this store.
+    #[serde(default)]
+    pub(crate) added: Option<Timestamp>,
 }
 
 /// A document that is either a manifest or an index, by its own words and not only by its descriptor's.
@@ -34,6 +39,22 @@ pub(crate) enum Target {
 }
 
 impl Record {
+    /// Of an image that nothing is known of but its documents.
+    pub(crate) fn new(target: Descriptor, parent: Option<Digest>) -> Self {
+        Self { target, parent, last_tagged: None, last_used: None, added: None }
+    }
+
+    /// What is stored of an image.
+    pub(crate) fn of(image: &Image) -> Self {
+        Self {
+            target: image.target.clone(),
+            parent: image.parent.clone(),
+            last_tagged: image.last_tagged,
+            last_used: image.last_used,
+            added: image.added,
+        }
+    }
+
     /// Reads the documents. Names are filled in by the caller.
     pub(crate) fn image(&self, content: &Content, platform: &Platform) -> Result<Image> {
         let (descriptor, manifest) = find_manifest(content, &self.target, platform)?;
@@ -62,6 +83,8 @@ impl Record {
             names: Vec::new(),
             parent: self.parent.clone(),
             last_tagged: self.last_tagged,
+            last_used: self.last_used,
+            added: self.added,
             content_size,
         })
     }

@@ -1,10 +1,9 @@
 //! Writes images as one archive that is both an OCI layout and Docker's `manifest.json` form.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::sync::Arc;
 
-use archive::{Entry, Writer};
+use archive::{Entry, FileSink, Writer};
 use oci::image::{ANNOTATION_IMAGE_NAME, ANNOTATION_REF_NAME, Descriptor, Index, media};
 use oci::{Digest, Reference};
 use serde::Serialize;
@@ -24,7 +23,7 @@ struct Selected {
 impl Images {
     /// Saves images by names or ids. A name without a tag means all its tags; an id brings no name along. The same
     /// images always give the same bytes.
-    pub fn save(&self, names: &[String], out: &mut dyn Write) -> Result<()> {
+    pub fn save(&self, names: &[String], out: &mut dyn FileSink) -> Result<()> {
         let lease = self.lease();
         let selected = self.select(names)?;
         let mut writer = Writer::new(out);
@@ -81,7 +80,7 @@ impl Images {
         })
     }
 
-    fn write_blobs(&self, writer: &mut Writer<&mut dyn Write>, selected: &[Selected]) -> Result<()> {
+    fn write_blobs(&self, writer: &mut Writer<&mut dyn FileSink>, selected: &[Selected]) -> Result<()> {
         let digests: BTreeSet<Digest> =
             selected.iter().flat_map(|selected| blobs(self.content(), &selected.image.target)).collect();
         writer.append_empty(&Entry::directory("blobs", 0o755))?;
@@ -93,8 +92,8 @@ impl Images {
                 let name = format!("blobs/{}", digest.algorithm().name());
                 writer.append_empty(&Entry::directory(name, 0o755))?;
             }
-            let mut blob = self.content().open_blob(&digest)?;
-            writer.append(&Entry::file(blob_path(&digest), 0o644, size), &mut blob)?;
+            let blob = self.content().open_blob(&digest)?;
+            writer.append_file(&Entry::file(blob_path(&digest), 0o644, size), &blob)?;
         }
         Ok(())
     }
@@ -167,7 +166,11 @@ fn repositories(selected: &[Selected]) -> BTreeMap<String, BTreeMap<String, Stri
     repositories
 }
 
-fn write_document(writer: &mut Writer<&mut dyn Write>, name: &str, document: &impl Serialize) -> Result<()> {
+fn write_document(
+    writer: &mut Writer<&mut dyn FileSink>,
+    name: &str,
+    document: &impl Serialize,
+) -> Result<()> {
     let bytes = serde_json::to_vec(document)
         .map_err(|source| ImageError::Document { what: name.to_owned(), source })?;
     Ok(writer.append_bytes(&Entry::file(name, 0o644, 0), &bytes)?)

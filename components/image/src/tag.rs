@@ -28,8 +28,7 @@ impl Images {
         let image = self.get(id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })?;
         let before = self.read(|state| state.names.get(name).cloned());
         let now = Timestamp::now();
-        let record =
-            Record { target: image.target.clone(), parent: image.parent.clone(), last_tagged: Some(now) };
+        let record = Record { last_tagged: Some(now), ..Record::of(&image) };
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
         transaction.put(&NAMES, &name.canonical(), id)?;

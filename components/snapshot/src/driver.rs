@@ -34,6 +34,12 @@ pub trait Driver: Send + Sync {
     /// driver may keep a second name of it instead of a copy.
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()>;
 
+    /// The files of one layer, with overlayfs' whiteouts, to be compared with its tar.
+    fn open_layer(&self, chain: &Digest) -> Result<linux::root::RootDir>;
+
+    /// Takes one layer away, so that it can be added anew; refused while a snapshot stands on it.
+    fn discard_layer(&self, chain: &Digest) -> Result<()>;
+
     /// All layers.
     fn layers(&self) -> Vec<Digest>;
 

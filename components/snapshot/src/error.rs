@@ -48,6 +48,22 @@ pub enum SnapshotError {
         /// Why.
         source: archive::ArchiveError,
     },
+    /// The layer could not be compared with its tar.
+    #[error("compare layer {chain} with its content")]
+    Compare {
+        /// Its chain id.
+        chain: Digest,
+        /// Why.
+        source: archive::ArchiveError,
+    },
+    /// The layer is below a snapshot.
+    #[error("layer {chain} is in use by {key}")]
+    LayerInUse {
+        /// Its chain id.
+        chain: Digest,
+        /// The snapshot's key.
+        key: String,
+    },
     /// The layer of a snapshot could not be written.
     #[error("write the changes of snapshot {key}")]
     WriteDiff {
@@ -72,7 +88,7 @@ impl Kinded for SnapshotError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NoLayer { .. } | Self::NoSnapshot { .. } => ErrorKind::NotFound,
-            Self::Exists { .. } => ErrorKind::Conflict,
+            Self::Exists { .. } | Self::LayerInUse { .. } => ErrorKind::Conflict,
             Self::Key { .. } => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         }

@@ -206,6 +206,27 @@ impl Driver for OverlayDriver {
         self.add_layer(chain, parent, &mut std::io::BufReader::with_capacity(READ, file))
     }
 
+    fn open_layer(&self, chain: &Digest) -> Result<RootDir> {
+        if !self.has_layer(chain) {
+            return Err(SnapshotError::NoLayer { chain: chain.clone() });
+        }
+        let path = self.layout.layer(chain).join("fs");
+        RootDir::open(&path).map_err(file_error("open", &path))
+    }
+
+    fn discard_layer(&self, chain: &Digest) -> Result<()> {
+        let mut state = self.lock();
+        for (key, top) in &state.active {
+            if state.chain(top.as_ref()).unwrap_or_default().contains(chain) {
+                return Err(SnapshotError::LayerInUse { chain: chain.clone(), key: key.clone() });
+            }
+        }
+        if state.layers.remove(chain).is_some() {
+            self.trash.take(&self.layout.layer(chain));
+        }
+        Ok(())
+    }
+
     fn layers(&self) -> Vec<Digest> {
         self.lock().layers.keys().cloned().collect()
     }

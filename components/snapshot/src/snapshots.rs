@@ -133,6 +133,20 @@ impl Snapshots {
         self.driver.add_layer_file(chain, parent, tar)
     }
 
+    /// Compares a layer with its uncompressed tar, which is read to its end; answers what differs, in words.
+    pub fn check_layer(&self, chain: &Digest, tar: &mut dyn Read) -> Result<Vec<String>> {
+        let root = self.driver.open_layer(chain)?;
+        let found = archive::compare_layer(&root, tar)
+            .map_err(|source| SnapshotError::Compare { chain: chain.clone(), source })?;
+        Ok(found.iter().map(ToString::to_string).collect())
+    }
+
+    /// Takes away a layer that is not what it should be, so that it can be added anew. Refused while a snapshot stands on
+    /// it.
+    pub fn discard_layer(&self, chain: &Digest) -> Result<()> {
+        self.driver.discard_layer(chain)
+    }
+
     /// Removes all layers that are neither part of one of these images (by their diff ids) nor below a snapshot.
     /// Answers the chain ids of the removed ones.
     pub fn collect<'a>(&self, images: impl IntoIterator<Item = &'a [Digest]>) -> Result<Vec<Digest>> {
@@ -192,6 +206,15 @@ impl Snapshots {
             total += self.driver.layer_usage(&chain).unwrap_or_default();
         }
         total
+    }
+
+    /// Bytes on disk of each layer, by chain id.
+    pub fn layers_on_disk(&self) -> std::collections::BTreeMap<Digest, u64> {
+        let sized = |chain: Digest| {
+            let disk = self.driver.layer_usage(&chain).unwrap_or_default().disk;
+            (chain, disk)
+        };
+        self.driver.layers().into_iter().map(sized).collect()
     }
 
     /// What a snapshot changed against its image, sorted by path (`diff`).

@@ -69,7 +69,9 @@ fn find_image(inner: &Inner, request: &CreateRequest, platform: Option<&str>) ->
     if request.config.image.is_empty() {
         return Ok(None);
     }
-    inner.storage.resolve(&request.config.image, platform).map(Some)
+    let image = inner.storage.resolve(&request.config.image, platform)?;
+    crate::image::note_use(inner, &image.id);
+    Ok(Some(image))
 }
 
 fn command_of(config: &api::container::Config) -> Result<(String, Vec<String>)> {

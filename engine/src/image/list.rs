@@ -121,7 +121,7 @@ fn keep_matching_tags(summary: &mut Summary, filters: &Filters) {
     }
 }
 
-fn matches_reference(image: &::image::Image, pattern: &str) -> bool {
+pub(super) fn matches_reference(image: &::image::Image, pattern: &str) -> bool {
     image.repo_tags().iter().chain(&image.repo_digests()).any(|name| matches_name(name, pattern))
 }
 

@@ -1,6 +1,7 @@
 //! Images: list, inspect, history, tag, remove, prune, import, load, save.
 
 pub(crate) mod config;
+pub(crate) mod gc;
 mod inspect;
 pub(crate) mod list;
 mod remove;
@@ -14,7 +15,7 @@ use api::image::{DeleteItem, History, Inspect, Progress, PruneResponse, Summary}
 use model::Filters;
 use oci::Reference;
 
-pub use transfer::{ImageArchive, ImportParameters};
+pub use transfer::{FileSink, ImageArchive, ImportParameters};
 
 use crate::engine::Inner;
 use crate::event::EventType;
@@ -98,7 +99,9 @@ impl Images<'_> {
     /// # Errors
     /// For wrong names, instructions and streams.
     pub fn import(&self, parameters: &ImportParameters, body: &mut (dyn Read + Send)) -> Result<String> {
-        transfer::import(self.inner, parameters, body)
+        let made = transfer::import(self.inner, parameters, body);
+        gc::schedule(self.inner);
+        made
     }
 
     /// Takes in an archive of images.
@@ -106,7 +109,9 @@ impl Images<'_> {
     /// # Errors
     /// For archives that are none or are not whole.
     pub fn load(&self, body: &mut (dyn Read + Send), progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        transfer::load(self.inner, body, progress)
+        let loaded = transfer::load(self.inner, body, progress);
+        gc::schedule(self.inner);
+        loaded
     }
 
     /// Images as one archive; checked now, written by [`ImageArchive::write_to`].
@@ -115,6 +120,14 @@ impl Images<'_> {
     /// When there is none of one of the names.
     pub fn save(&self, names: &[String]) -> Result<ImageArchive> {
         transfer::save(self.inner, names)
+    }
+}
+
+/// Notes that a container was made from an image; a failure costs only the order of a later collection.
+pub(crate) fn note_use(inner: &Inner, id: &str) {
+    let noted = id.parse().map(|id| inner.storage.images.note_use(&id));
+    if let Ok(Err(error)) = noted {
+        eprintln!("image {id}: {}", model::error::chain(&error));
     }
 }
 

@@ -8,6 +8,7 @@ use super::{event_with, labels_of};
 use crate::container::list::parse_until;
 use crate::engine::Inner;
 use crate::event::EventType;
+use crate::system::disk_usage::image_space;
 use crate::{Error, Result};
 
 pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
@@ -20,7 +21,7 @@ pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> 
 }
 
 /// Every container's image.
-fn uses(inner: &Inner) -> Vec<Use> {
+pub(super) fn uses(inner: &Inner) -> Vec<Use> {
     let mut uses = Vec::new();
     for container in inner.containers.list() {
         let record = container.record();
@@ -30,6 +31,20 @@ fn uses(inner: &Inner) -> Vec<Use> {
         }
     }
     uses
+}
+
+/// Removes an image with all its names if nothing came to use it meanwhile.
+pub(super) fn remove_unused(
+    inner: &Inner,
+    id: &oci::Digest,
+    may_go: &dyn Fn(&::image::Image) -> bool,
+) -> Result<bool> {
+    let labels = labels_of(inner, id.as_str());
+    let mut choose = |image: &::image::Image| image.id == *id && may_go(image);
+    let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
+    tell(inner, &removed, &labels);
+    collect(inner)?;
+    Ok(!removed.is_empty())
 }
 
 fn tell(inner: &Inner, removed: &[Removed], labels: &std::collections::BTreeMap<String, String>) {
@@ -64,7 +79,7 @@ pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     filters.allow_only(&["dangling", "label", "label!", "until"]).map_err(Error::from_kinded)?;
     let only_dangling = crate::image::flag(filters, "dangling")?.unwrap_or(true);
     let until = parse_until(filters)?;
-    let before = inner.storage.layers_size();
+    let before = image_space(inner)?;
     let none = std::collections::BTreeMap::new();
     let mut choose = |image: &::image::Image| {
         (!only_dangling || image.is_dangling())
@@ -74,7 +89,16 @@ pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &none);
     collect(inner)?;
-    let space_reclaimed = u64::try_from(before - inner.storage.layers_size()).unwrap_or(0);
+    if !only_dangling {
+        // What broken pulls left belongs to nobody either.
+        inner
+            .storage
+            .images
+            .content()
+            .trim_partial(std::time::Duration::ZERO, 0)
+            .map_err(Error::from_kinded)?;
+    }
+    let space_reclaimed = before.saturating_sub(image_space(inner)?);
     let attributes = [("reclaimed".to_owned(), space_reclaimed.to_string())].into();
     inner.events.publish(EventType::Image, "prune", "", attributes);
     let deleted = items(&removed);

@@ -1,8 +1,9 @@
 //! Images in and out: import, load, save.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use api::image::{Progress, ProgressDetail};
+pub use archive::FileSink;
 use image::LoadEvent;
 
 use super::{config, event, find, target_name};
@@ -132,7 +133,7 @@ impl ImageArchive {
     ///
     /// # Errors
     /// When the client takes no more or a blob cannot be read.
-    pub fn write_to(self, engine: &crate::Engine, out: &mut dyn Write) -> Result<()> {
+    pub fn write_to(self, engine: &crate::Engine, out: &mut dyn FileSink) -> Result<()> {
         let inner = &engine.inner;
         inner.storage.images.save(&self.names, out).map_err(Error::from_kinded)?;
         for name in &self.names {

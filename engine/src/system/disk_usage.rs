@@ -1,10 +1,14 @@
 //! `GET /system/df`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use api::system::{DiskUsage, Usage};
+use oci::Digest;
 
 use crate::container::list;
 use crate::container::parameters::ListParameters;
 use crate::engine::Inner;
+use crate::error::Context;
 use crate::image;
 use crate::volume::document_with_usage;
 use crate::{Error, Result};
@@ -39,9 +43,10 @@ fn count(number: usize) -> i64 {
 
 fn add_images(inner: &Inner, usage: &mut DiskUsage) -> Result<()> {
     let images = image::list::summaries_with_use(inner)?;
-    let layers = inner.storage.layers_size();
     let active = images.iter().filter(|image| image.containers > 0).count();
-    let used: i64 = images.iter().filter(|image| image.containers > 0).map(|image| image.size).sum();
+    let room = Room::measure(inner)?;
+    let layers = signed(room.total());
+    let used = signed(room.in_use(inner));
     usage.layers_size = Some(layers);
     usage.image_usage = Some(Usage {
         active_count: count(active),
@@ -52,6 +57,51 @@ fn add_images(inner: &Inner, usage: &mut DiskUsage) -> Result<()> {
     });
     usage.images = Some(images);
     Ok(())
+}
+
+/// Bytes on disk that images take, as `du` counts them: blobs, and unpacked layers.
+pub(crate) fn image_space(inner: &Inner) -> Result<u64> {
+    Ok(Room::measure(inner)?.total())
+}
+
+/// Bytes that are free where the data is.
+pub(crate) fn free_space(inner: &Inner) -> Result<u64> {
+    let free = rustix::fs::statvfs(inner.layout.data_root());
+    let free = free.doing(|| "asking for free space".to_owned())?;
+    Ok(free.f_bavail.saturating_mul(free.f_frsize))
+}
+
+struct Room {
+    content: ::image::ContentUsage,
+    /// By chain id.
+    layers: BTreeMap<Digest, u64>,
+}
+
+impl Room {
+    fn measure(inner: &Inner) -> Result<Self> {
+        let content = inner.storage.images.content().usage().map_err(Error::from_kinded)?;
+        Ok(Self { content, layers: inner.storage.snapshots.layers_on_disk() })
+    }
+
+    fn total(&self) -> u64 {
+        self.content.total() + self.layers.values().sum::<u64>()
+    }
+
+    /// What stays when all images go that no container uses.
+    fn in_use(&self, inner: &Inner) -> u64 {
+        let used = image::list::uses(inner);
+        let images = inner.storage.images.list();
+        let (mut blobs, mut chains) = (BTreeSet::new(), BTreeSet::new());
+        for image in images.iter().filter(|image| used.contains_key(image.id.as_str())) {
+            blobs.extend(inner.storage.images.blobs(&image.id));
+            chains.extend(snapshot::Snapshots::chains(image.diff_ids()));
+        }
+        self.content.of(&blobs) + chains.iter().filter_map(|chain| self.layers.get(chain)).sum::<u64>()
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn add_containers(inner: &Inner, usage: &mut DiskUsage) -> Result<()> {

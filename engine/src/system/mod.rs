@@ -1,6 +1,7 @@
 //! The engine itself: info, version, disk use, reload.
 
-mod disk_usage;
+mod check;
+pub(crate) mod disk_usage;
 mod info;
 mod version;
 
@@ -29,6 +30,14 @@ impl System<'_> {
     /// Versions, for `docker version`.
     pub fn version(&self) -> api::system::Version {
         version::version(self.inner)
+    }
+
+    /// Whether everything that is kept is whole; with `repair`, mends what can be mended.
+    ///
+    /// # Errors
+    /// When the folders or records cannot be read at all.
+    pub fn check(&self, repair: bool) -> Result<api::system::Check> {
+        check::check(self.inner, repair)
     }
 
     /// What takes space; `types` chooses among `container`, `image`, `volume`, `build-cache`, none means all.

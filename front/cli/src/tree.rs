@@ -87,6 +87,7 @@ const SYSTEM: Group = Group {
     about: "Manage the engine",
     bare: None,
     entries: &[
+        Entry::command("check", &system::check::COMMAND),
         Entry::command("df", &system::df::COMMAND),
         Entry::command("dial-stdio", &system::dial_stdio::COMMAND).section(Section::Hidden),
         Entry::command("events", &system::events::COMMAND),

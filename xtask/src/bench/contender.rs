@@ -104,6 +104,11 @@ impl Contender {
         }
     }
 
+    /// A folder of this run, removed at the end.
+    pub(crate) fn work(&self) -> &Path {
+        &self.work
+    }
+
     /// A command of this contender's command line.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Outcome;
+
 /// What an operation took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
@@ -105,6 +107,36 @@ pub(crate) fn alternate(
     Ok((summary(&left, noise), summary(&right, noise)))
 }
 
+/// The same for operations of several steps, each measured for itself: median costs by step.
+pub(crate) fn cycles(
+    turns: usize,
+    steps: usize,
+    mut first: impl FnMut(usize) -> Outcome,
+    mut second: impl FnMut(usize) -> Outcome,
+) -> Result<(Vec<Cost>, Vec<Cost>), String> {
+    for step in 0..steps {
+        first(step)?;
+    }
+    for step in 0..steps {
+        second(step)?;
+    }
+    let mut left: Vec<Vec<Turn>> = (0..steps).map(|_| Vec::new()).collect();
+    let mut right: Vec<Vec<Turn>> = (0..steps).map(|_| Vec::new()).collect();
+    let mut nothing = Vec::new();
+    for _ in 0..turns {
+        for (step, taken) in left.iter_mut().enumerate() {
+            taken.push(settled(&mut || first(step))?);
+        }
+        for (step, taken) in right.iter_mut().enumerate() {
+            taken.push(settled(&mut || second(step))?);
+        }
+        nothing.push(settled(&mut || Ok(()))?);
+    }
+    let noise = median(nothing.iter().map(|turn| turn.kernel / turn.window));
+    let medians = |turns: &[Vec<Turn>]| turns.iter().map(|turns| summary(turns, noise)).collect();
+    Ok((medians(&left), medians(&right)))
+}
+
 /// One turn, in milliseconds.
 struct Turn {
     wall: f64,
@@ -181,6 +213,24 @@ pub(crate) fn memory(pids: &[u32], field: &str) -> f64 {
                     .parse::<f64>()
                     .ok()
             })
+        })
+        .sum()
+}
+
+/// Forgets the highest resident memory of processes so far.
+pub(crate) fn reset_peaks(pids: &[u32]) {
+    for pid in pids {
+        let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    }
+}
+
+/// The highest resident memory of each process since then, summed, in KiB.
+pub(crate) fn peak_memory(pids: &[u32]) -> f64 {
+    pids.iter()
+        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok())
+        .filter_map(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.split_whitespace().next()?.parse::<f64>().ok()
         })
         .sum()
 }

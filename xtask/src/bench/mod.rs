@@ -6,6 +6,7 @@
 
 mod contender;
 mod engine_rows;
+mod image_rows;
 mod measure;
 mod report;
 mod run_rows;
@@ -18,7 +19,7 @@ use report::Report;
 /// A group of rows that is measured together.
 type Group = (&'static str, fn(&mut Pair, &mut Report) -> Outcome);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("run", run_rows::run_and_exec),
     ("parts", run_rows::parts),
     ("runtime", runtime_rows::create_start_delete),
@@ -27,6 +28,7 @@ const GROUPS: [Group; 8] = [
     ("many", engine_rows::many_containers),
     ("logs", engine_rows::logs),
     ("size", engine_rows::size),
+    ("images", image_rows::images),
 ];
 
 /// The two engines, each on roots of its own.

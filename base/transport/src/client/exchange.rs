@@ -42,6 +42,8 @@ pub enum Body {
     Stream(Box<dyn Read + Send>),
     /// A part of a file, sent by the kernel where it can.
     File(FileBody),
+    /// The same, sent by a thread of its own as a stream is.
+    FileAlong(FileBody),
 }
 
 /// One request; the path holds the query.
@@ -137,9 +139,19 @@ impl HttpClient {
     pub fn send(&self, request: Request<'_>) -> Result<Response, HttpError> {
         let Request { method, path, headers, body } = request;
         let head = self.request_head(method, path, headers, &body, false);
-        if let Body::Stream(source) = body {
-            return self.send_stream(method, head, source);
-        }
+        let body = match body {
+            Body::Stream(mut source) => {
+                return self.send_along(method, head, move |socket| write_chunks(socket, &mut *source));
+            }
+            Body::FileAlong(file) => {
+                // A file that became shorter is its own fault, a broken connection is not.
+                let told = |error: std::io::Error| {
+                    (error.kind() == std::io::ErrorKind::UnexpectedEof).then(|| error.to_string())
+                };
+                return self.send_along(method, head, move |socket| file.send(socket).map_err(told));
+            }
+            body => body,
+        };
         let mut message = head.into_bytes();
         if let Body::Bytes(bytes) = &body {
             message.extend_from_slice(bytes);
@@ -197,11 +209,11 @@ impl HttpClient {
         Ok(Ok(Upgraded { head, socket: connection.socket, early }))
     }
 
-    fn send_stream(
+    fn send_along(
         &self,
         method: &str,
         head: String,
-        mut source: Box<dyn Read + Send>,
+        write: impl FnOnce(&Socket) -> Result<(), Option<String>> + Send + 'static,
     ) -> Result<Response, HttpError> {
         let mut connection = Connection::new(self.dial()?);
         let socket = connection.socket.clone();
@@ -209,7 +221,7 @@ impl HttpClient {
         let failure = Arc::new(Mutex::new(None));
         let reported = Arc::clone(&failure);
         std::thread::spawn(move || {
-            if let Err(error) = write_chunks(&socket, &mut *source) {
+            if let Err(error) = write(&socket) {
                 *reported.lock().unwrap_or_else(PoisonError::into_inner) = error;
                 // Without the last chunk the engine knows that the body is not whole.
                 let _ = socket.close_write();
@@ -257,7 +269,7 @@ impl HttpClient {
             Body::Bytes(bytes) => {
                 let _ = write!(head, "Content-Length: {}\r\n", bytes.len());
             }
-            Body::File(file) => {
+            Body::File(file) | Body::FileAlong(file) => {
                 let _ = write!(head, "Content-Length: {}\r\n", file.length);
             }
             Body::Stream(_) => head.push_str("Transfer-Encoding: chunked\r\n"),

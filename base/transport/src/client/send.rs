@@ -26,6 +26,15 @@ pub struct FileBody {
 const PIECE: u64 = 512 * 1024;
 
 impl FileBody {
+    /// A whole file, without anybody being told how far it is.
+    ///
+    /// # Errors
+    /// When its length cannot be had.
+    pub fn whole(file: File) -> std::io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), offset: 0, length, sent: Arc::new(|_| Ok(())) })
+    }
+
     /// Sends it; the bytes do not come through this process.
     pub(super) fn send(&self, socket: &Socket) -> std::io::Result<()> {
         let mut offset = self.offset;

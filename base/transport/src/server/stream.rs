@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, Write};
 use std::os::unix::net::UnixStream;
 
 use super::exchange::Progress;
+use super::sendfile;
 
 /// How the client knows where an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,28 @@ impl<'e> StreamWriter<'e> {
         }
         *self.progress = Progress::Finished;
         Ok(())
+    }
+
+    /// Sends the first `count` bytes of a file as one record; they do not come through this process.
+    ///
+    /// # Errors
+    /// When the file is shorter, and what writing to the client gives.
+    pub fn send_file(&mut self, file: &std::fs::File, count: u64) -> io::Result<()> {
+        if count == 0 || self.silent {
+            return Ok(());
+        }
+        match &mut self.framing {
+            Framing::Chunked => {
+                let size = format!("{count:x}\r\n");
+                sendfile::send(self.socket, size.as_bytes(), file, 0..count)?;
+                let mut socket = self.socket;
+                return socket.write_all(b"\r\n");
+            }
+            Framing::UntilClose => {}
+            Framing::Sized(left) if *left < count => return Err(io::ErrorKind::WriteZero.into()),
+            Framing::Sized(left) => *left -= count,
+        }
+        sendfile::send(self.socket, &[], file, 0..count)
     }
 
     /// The client's socket, for those that write many bytes by themselves.

@@ -476,3 +476,91 @@ fn the_reference_engine_understands_us_and_we_it() {
     docker(&["rmi", &tag]).unwrap();
     assert_eq!(text.trim(), format!("Loaded image: {tag}"), "{}", String::from_utf8_lossy(&out.stderr));
 }
+
+#[test]
+fn a_check_finds_what_is_wrong_and_mends_what_it_can() {
+    let place = Place::new("check");
+    let images = place.open();
+    let (one, two) = (import(&images, "one", "one:1"), import(&images, "two", "two:1"));
+    let report = images.check(false).unwrap();
+    assert_eq!((report.images, report.blobs, report.problems.len()), (2, 6, 0));
+    assert!(report.bytes > 2048);
+    // A changed layer, an orphan, a name without an image.
+    let layer = &one.layers[0].blob.digest;
+    let path = images.content().path(layer);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[600] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let orphan = Digest::of(b"orphan");
+    std::fs::write(images.content().path(&orphan), b"orphan").unwrap();
+    let mut transaction = place.store.transaction();
+    transaction.put(&NAMES, "docker.io/library/lost:1", &Digest::of(b"gone")).unwrap();
+    transaction.commit_durable().unwrap();
+    drop(images);
+    let images = place.open();
+    std::fs::write(images.content().path(&orphan), b"orphan").unwrap();
+    for repair in [false, true] {
+        let report = images.check(repair).unwrap();
+        let found: Vec<_> =
+            report.problems.iter().map(|problem| (problem.images.clone(), problem.repaired)).collect();
+        assert_eq!(
+            found,
+            [(vec!["one:1".to_owned()], false), (vec!["lost:1".to_owned()], repair), (vec![], repair)],
+            "{report:?}"
+        );
+        assert!(matches!(&report.problems[0].fault, crate::Fault::Bad { blob, .. } if blob == layer));
+        assert!(matches!(&report.problems[1].fault, crate::Fault::Dangling { .. }));
+        assert!(matches!(&report.problems[2].fault, crate::Fault::Orphan { blob } if *blob == orphan));
+    }
+    // What is lost is told until the image is had again; the rest is in order.
+    let report = images.check(true).unwrap();
+    assert!(matches!(&report.problems[..], [problem] if problem.images == ["one:1"]), "{report:?}");
+    assert!(
+        images.content().size(layer).is_none() && images.content().size(&two.layers[0].blob.digest).is_some()
+    );
+    import(&images, "one", "one:1");
+    assert_eq!(images.check(false).unwrap().problems, []);
+}
+
+#[test]
+fn a_check_removes_records_that_cannot_be_read() {
+    let place = Place::new("check-record");
+    let images = place.open();
+    let image = import(&images, "one", "one:1");
+    let kept = import(&images, "two", "two:1");
+    std::fs::write(images.content().path(&image.manifest.digest), b"{}").unwrap();
+    drop(images);
+    let images = place.open();
+    let report = images.check(true).unwrap();
+    let unreadable =
+        report.problems.iter().find(|problem| matches!(problem.fault, crate::Fault::Unreadable { .. }));
+    assert_eq!(unreadable.unwrap().images, ["one:1"]);
+    assert!(images.damaged().is_empty() && images.find("one:1").is_err());
+    assert_eq!(images.find("two:1").unwrap().id, kept.id);
+    drop(images);
+    let images = place.open();
+    assert_eq!(images.content().list().unwrap().len(), 3);
+    assert_eq!(images.check(false).unwrap().problems, []);
+}
+
+#[test]
+fn what_waited_longest_is_told_first() {
+    let place = Place::new("last-use");
+    let images = place.open();
+    let (one, two) = (import(&images, "one", ""), import(&images, "two", ""));
+    images.note_use(&one.id).unwrap();
+    let order = |images: &Images, uses: &[Use]| {
+        images.unused(uses).iter().map(|image| image.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&images, &[]), [two.id.clone(), one.id.clone()]);
+    assert_eq!(order(&images, &uses(&two, false)), std::slice::from_ref(&one.id));
+    let used = images.get(&one.id).unwrap().last_used.unwrap();
+    // Within the hour it is not written again.
+    images.note_use(&one.id).unwrap();
+    assert_eq!(images.get(&one.id).unwrap().last_used, Some(used));
+    // Giving it a name, and having it again, keeps what is known.
+    images.tag(&one.id, &name("app")).unwrap();
+    import(&images, "one", "other");
+    drop(images);
+    assert_eq!(place.open().get(&one.id).unwrap().last_used, Some(used));
+}

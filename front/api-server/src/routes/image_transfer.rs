@@ -1,9 +1,10 @@
 //! Images in and out: pull, import, load, save.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use api::image::Progress;
-use engine::image::ImportParameters;
+use engine::image::{FileSink, ImportParameters};
+use transport::server::StreamWriter;
 
 use super::container_archive::finish;
 use super::image::platform_text;
@@ -120,8 +121,31 @@ fn save(call: &mut Call<'_, '_>, names: &[String]) -> Answer {
     let engine = call.engine;
     let archive = engine.images().save(names)?;
     let output = call.stream(api::stream::TAR)?;
-    let mut output = std::io::BufWriter::with_capacity(BLOCK, output);
+    let mut output = Blobs(std::io::BufWriter::with_capacity(BLOCK, output));
     archive.write_to(engine, &mut output)?;
-    output.flush()?;
-    finish(output)
+    finish(output.0)
+}
+
+/// An answer that gathers small pieces, and sends files by themselves.
+struct Blobs<'e>(std::io::BufWriter<StreamWriter<'e>>);
+
+impl std::io::Write for Blobs<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl FileSink for Blobs<'_> {
+    fn send_file(&mut self, mut file: &std::fs::File, count: u64) -> std::io::Result<()> {
+        if count < BLOCK as u64 {
+            let copied = std::io::copy(&mut (&mut file).take(count), &mut self.0)?;
+            return if copied == count { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
+        }
+        self.0.flush()?;
+        self.0.get_mut().send_file(file, count)
+    }
 }

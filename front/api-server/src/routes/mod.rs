@@ -104,6 +104,7 @@ pub(crate) const TABLE: &[Route] = &[
     get("/info", system::info),
     get("/version", system::version),
     get("/system/df", system::disk_usage),
+    post("/wharf/system/check", system::check),
     post("/auth", unavailable::auth),
     Route { method: "OPTIONS", pattern: "/{*}", action: system::options },
     get("/plugins", unavailable::plugins),

@@ -46,6 +46,13 @@ pub(crate) fn disk_usage(call: &mut Call<'_, '_>) -> Answer {
     call.json(200, &shown)
 }
 
+/// `POST /wharf/system/check`, which Docker does not have.
+pub(crate) fn check(call: &mut Call<'_, '_>) -> Answer {
+    let repair = call.query.flag("repair");
+    let document = call.engine.system().check(repair)?;
+    call.json(200, &document)
+}
+
 /// The kinds that `type` names, all when it names none (from API 1.42).
 fn wanted_usage(call: &Call<'_, '_>) -> Result<shape::Usage, Failure> {
     let kinds = if call.version.at_least(42) { call.query.all("type") } else { Vec::new() };

@@ -60,7 +60,7 @@ pub fn check_output(output: &str, complaint: &str) -> Outcome {
 /// Writes a stream to a file, which appears only when it is whole, or to stdout.
 pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Outcome {
     if output.is_empty() {
-        std::io::copy(source, &mut std::io::stdout().lock())?;
+        copy(source, &mut std::io::stdout().lock())?;
         return Ok(());
     }
     let target = std::path::Path::new(output);
@@ -70,8 +70,8 @@ pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Ou
     let temporary = format!("{output}.tmp-{}", std::process::id());
     let private = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
     let written = private
-        .and_then(|mut file| std::io::copy(source, &mut file))
-        .and_then(|_| std::fs::rename(&temporary, output));
+        .and_then(|mut file| copy(source, &mut file))
+        .and_then(|()| std::fs::rename(&temporary, output));
     written.map_err(|error| {
         let _ = std::fs::remove_file(&temporary);
         let Failure::Text { text, .. } = file_failure("open", output, &error) else {
@@ -79,4 +79,17 @@ pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Ou
         };
         Failure::text(format!("{complaint}: {text}"))
     })
+}
+
+/// Copies in large pieces: archives have many bytes.
+fn copy(source: &mut dyn std::io::Read, target: &mut dyn std::io::Write) -> std::io::Result<()> {
+    let mut buffer = vec![0; 512 << 10];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return target.flush(),
+            Ok(count) => target.write_all(buffer.get(..count).unwrap_or_default())?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

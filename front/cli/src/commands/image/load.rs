@@ -1,8 +1,6 @@
 //! `load`: images from an archive that `save` made.
 
-use std::io::Read;
-
-use api_client::{Body, Query};
+use api_client::{Body, FileBody, Query};
 
 use super::push::platform;
 use crate::command::Kind::{Strings, Text};
@@ -32,12 +30,12 @@ pub const COMMAND: Command = Command {
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
     session.require(matches, "platform", "1.48")?;
-    let source: Box<dyn Read + Send> = match matches.text("input") {
+    let source = match matches.text("input") {
         "" if terminal::is_terminal(std::io::stdin()) => {
             return Err(Failure::text("requested load from stdin, but stdin is empty"));
         }
-        "" => Box::new(std::io::stdin()),
-        path => Box::new(std::fs::File::open(path).map_err(|error| file_failure("open", path, &error))?),
+        "" => Body::Stream(Box::new(std::io::stdin())),
+        path => body(std::fs::File::open(path).map_err(|error| file_failure("open", path, &error))?)?,
     };
     let quiet = matches.on("quiet") || !terminal::is_terminal(std::io::stdout());
     let mut query = Query::new().set("quiet", if quiet { "1" } else { "0" });
@@ -45,6 +43,14 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         query = query.set("platform", crate::json::compact(&platform(text)));
     }
     let headers = [("Content-Type", "application/x-tar")];
-    let answer = session.client()?.send("POST", "/images/load", &query, &headers, Body::Stream(source))?;
+    let answer = session.client()?.send("POST", "/images/load", &query, &headers, source)?;
     progress::show(answer.body, false, false, |_| {})
+}
+
+/// A file of a known length goes as it is; a pipe or device has none.
+fn body(file: std::fs::File) -> std::io::Result<Body> {
+    if file.metadata()?.is_file() {
+        return FileBody::whole(file).map(Body::FileAlong);
+    }
+    Ok(Body::Stream(Box::new(file)))
 }
