@@ -37,14 +37,9 @@ pub enum Program {
 }
 
 impl Program {
-    /// Ours where it is built and has accounts, else Debian's.
+    /// Ours.
     pub fn any() -> Self {
-        let ours = crate::engine::binary_dir().join("wharf-registry");
-        let help = Command::new(ours).arg("--help").output();
-        match help {
-            Ok(help) if String::from_utf8_lossy(&help.stdout).contains("--htpasswd") => Self::Wharf,
-            _ => Self::Docker,
-        }
+        Self::Wharf
     }
 
     /// The program's file, if this machine has it.
@@ -81,10 +76,13 @@ impl Registry {
         let mut command = Command::new(path);
         match program {
             Program::Wharf => {
-                command.arg("serve").arg("--root").arg(dir.join("data")).args(["--listen", "127.0.0.1:0"]);
+                let mut config = json!({"root": dir.join("data"), "listen": ["127.0.0.1:0"]});
                 if accounts {
-                    command.arg("--htpasswd").arg(&htpasswd);
+                    config["accounts"] = json!({"htpasswd": htpasswd});
                 }
+                let path = dir.join("config.json");
+                std::fs::write(&path, config.to_string()).expect("configure the registry");
+                command.arg("serve").arg("--config").arg(path);
             }
             Program::Docker => {
                 let config = dir.join("config.yml");

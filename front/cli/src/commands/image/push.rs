@@ -15,7 +15,7 @@ use crate::session::Session;
 
 const FLAGS: &[Flag] = &[
     switch("all-tags", 'a', "Put every tag of the repository"),
-    flag("disable-content-trust", '\0', Switch, "true", "Do not sign (there is nothing else to choose)"),
+    flag("disable-content-trust", '\0', Switch, "true", "Put it there also when content trust is on"),
     long("platform", Text, "Put only this platform, linux/arm64 say"),
     switch("quiet", 'q', "Print only the name"),
 ];
