@@ -192,10 +192,20 @@ pub struct RuntimeConfig {
 }
 
 /// Registries and proxies.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RegistryConfig {
     /// Mirrors of Docker Hub.
     pub mirrors: Vec<String>,
+    /// Mirrors of other registries by name; `*` for those without an own entry.
+    pub other_mirrors: BTreeMap<String, Vec<String>>,
+    /// Folders with certificates for single hosts.
+    pub certificates: Vec<PathBuf>,
+    /// Blobs fetched at once, by all pulls together; 0 for no bound.
+    pub max_concurrent_downloads: usize,
+    /// Blobs pushed at once, by all pushes together; 0 for no bound.
+    pub max_concurrent_uploads: usize,
+    /// Attempts in a row to get something.
+    pub max_download_attempts: usize,
     /// Hosts and networks spoken to without verified TLS.
     pub insecure: Vec<String>,
     /// Proxy for http.
@@ -219,6 +229,23 @@ pub struct ImageBudget {
     pub pinned_labels: Vec<String>,
     /// Images with a name that matches one of these patterns stay.
     pub pinned_names: Vec<String>,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            mirrors: Vec::new(),
+            other_mirrors: BTreeMap::new(),
+            certificates: vec![PathBuf::from("/etc/docker/certs.d"), PathBuf::from("/etc/wharf/certs.d")],
+            max_concurrent_downloads: 3,
+            max_concurrent_uploads: 5,
+            max_download_attempts: 5,
+            insecure: Vec::new(),
+            http_proxy: String::new(),
+            https_proxy: String::new(),
+            no_proxy: String::new(),
+        }
+    }
 }
 
 /// Called before each step that can be made to fail; `true` makes it fail.

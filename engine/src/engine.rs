@@ -36,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) exec_ends: exec::Ends,
     pub(crate) networks: NetworkManager,
     pub(crate) storage: Storage,
+    pub(crate) registries: crate::registry::Hub,
     pub(crate) events: Bus,
     pub(crate) machine: Machine,
     pub(crate) hierarchies: Hierarchies,
@@ -67,6 +68,7 @@ impl Engine {
         let table = Arc::new(crate::records::Records::new(store));
         let containers = ContainerStore::open(table, layout.run_dir()).map_err(Error::from_kinded)?;
         let (supervisor, listener) = open_supervisor(&config, &layout, &hierarchies)?;
+        let registries = crate::registry::Hub::new(&config);
         let inner = Arc::new(Inner {
             config: RwLock::new(Arc::new(config)),
             layout,
@@ -77,6 +79,7 @@ impl Engine {
             exec_ends: exec::Ends::default(),
             networks,
             storage,
+            registries,
             events: Bus::default(),
             machine,
             hierarchies,
@@ -117,6 +120,11 @@ impl Engine {
     /// Images.
     pub fn images(&self) -> image::Images<'_> {
         image::Images { inner: &self.inner }
+    }
+
+    /// Registries.
+    pub fn registries(&self) -> crate::registry::Registries<'_> {
+        crate::registry::Registries { inner: &self.inner }
     }
 
     /// Volumes.

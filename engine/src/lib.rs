@@ -22,6 +22,7 @@ pub mod image;
 pub mod layout;
 pub mod network_service;
 mod records;
+pub mod registry;
 mod storage;
 pub mod system;
 pub mod volume;

@@ -148,6 +148,14 @@ pub struct SearchResult {
     pub description: String,
 }
 
+/// Answer of `GET /distribution/{name}/json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DistributionInspect {
+    pub descriptor: serde_json::Value,
+    pub platforms: Vec<serde_json::Value>,
+}
+
 /// One line of progress (pull, push, import, load, build).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

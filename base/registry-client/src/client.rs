@@ -158,7 +158,7 @@ impl Client {
         let connection = self.connection(&url.origin, verify)?;
         connection
             .send(Request { method, path: &url.path, headers: &all, body })
-            .map_err(|source| RegistryError::Exchange { request: session::label(method, url), source })
+            .map_err(|cause| RegistryError::Exchange { request: session::label(method, url), cause })
     }
 
     fn connection(&self, origin: &Origin, verify: bool) -> Result<Arc<HttpClient>, RegistryError> {

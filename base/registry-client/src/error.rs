@@ -21,12 +21,12 @@ pub struct ApiError {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// No connection, or it broke.
-    #[error("{request}: {}", spoken(source))]
+    #[error("{request}: {}", spoken(cause))]
     Exchange {
         /// `Get "https://..."`
         request: String,
-        /// Why.
-        source: HttpError,
+        /// Why; its words are part of these, so that it is no source.
+        cause: HttpError,
     },
     /// The registry refused.
     #[error("{}", told(*status, errors, request))]
@@ -102,8 +102,8 @@ impl RegistryError {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Exchange { source: HttpError::Malformed(_) | HttpError::Source(_), .. } => false,
-            Self::Exchange { source: HttpError::Connect(cause) | HttpError::Broken(cause), .. } => {
+            Self::Exchange { cause: HttpError::Malformed(_) | HttpError::Source(_), .. } => false,
+            Self::Exchange { cause: HttpError::Connect(cause) | HttpError::Broken(cause), .. } => {
                 // A certificate that is not trusted is not going to be.
                 !cause.to_string().contains("x509:")
             }

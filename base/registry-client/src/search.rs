@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use transport::client::Body;
 
+use crate::client::Known;
 use crate::error::RegistryError;
 use crate::session::{Ask, Session, label, read_limited};
 use crate::url::{Origin, Url};
@@ -54,7 +55,11 @@ impl Client {
             let origin = Origin { tls: true, host: HUB_INDEX.to_owned(), port: 443 };
             place.candidates = vec![Url { origin, path: "/".to_owned() }];
         }
-        let known = self.greet(&place)?;
+        let known = match place.candidates.as_slice() {
+            // With one place there is nothing to find out before.
+            [only] => Known { base: only.clone(), challenges: Vec::new() },
+            _ => self.greet(&place)?,
+        };
         let base = known.base.clone();
         let session = Session::new(self.clone(), place, known, credentials.clone());
         let url = Url { path: "/v1/search".to_owned(), ..base };

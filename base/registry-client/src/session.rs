@@ -281,7 +281,7 @@ pub(crate) fn read_limited(answer: Response, limit: u64, request: &str) -> Resul
     let mut bytes = Vec::new();
     answer.body.take(limit + 1).read_to_end(&mut bytes).map_err(|source| RegistryError::Exchange {
         request: request.to_owned(),
-        source: transport::client::HttpError::Broken(source),
+        cause: transport::client::HttpError::Broken(source),
     })?;
     if bytes.len() as u64 > limit {
         return Err(malformed(format!("the answer is longer than {limit} bytes")));

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod engine;
 pub mod http;
 pub mod image;
+pub mod lying;
 pub mod parity;
 pub mod registry;
 pub mod slot;

@@ -1,5 +1,6 @@
 //! Where things are when nothing else is said: wharf's own places, or dockerd's when called by that name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Default paths and names.
@@ -13,6 +14,8 @@ pub(crate) struct Defaults {
     pub(crate) bridge: &'static str,
     pub(crate) group: &'static str,
     pub(crate) shim_path: PathBuf,
+    /// Proxies of the environment, by the keys of the file.
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// The last part of the name a program was called by.
@@ -42,6 +45,7 @@ impl Defaults {
             bridge: "wharf0",
             group: "docker",
             shim_path,
+            environment: BTreeMap::new(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Defaults {
             bridge: "docker0",
             group: "docker",
             shim_path,
+            environment: BTreeMap::new(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod remap;
 mod settings;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE_FAULT);
         }
     };
-    let defaults = Defaults::of_program(&program, shim_path());
+    let defaults = Defaults { environment: proxies(), ..Defaults::of_program(&program, shim_path()) };
     if arguments.help {
         print!("{}", usage::usage(&program, &defaults));
         return ExitCode::SUCCESS;
@@ -89,6 +90,19 @@ fn shim_path() -> PathBuf {
         .chain(["/usr/libexec/wharf/wharf-shim", "/usr/local/bin/wharf-shim"].map(PathBuf::from))
         .find(|path| path.is_file())
         .unwrap_or_else(|| PathBuf::from("/usr/bin/wharf-shim"))
+}
+
+/// Proxies of the environment, in either case of letters, as Go's programs take them.
+fn proxies() -> BTreeMap<String, String> {
+    let given = |name: &str| {
+        let upper = name.replace('-', "_").to_uppercase();
+        std::env::var(&upper)
+            .or_else(|_| std::env::var(upper.to_lowercase()))
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
+    let names = ["http-proxy", "https-proxy", "no-proxy"];
+    names.iter().filter_map(|name| given(name).map(|value| ((*name).to_owned(), value))).collect()
 }
 
 /// Sockets a service manager opened for us, if they are meant for this process.

@@ -115,6 +115,8 @@ pub(crate) const OPTIONS: &[Opt] = &[
     on("storage-driver", 's', "storage-driver", Kind::Text),
     on("insecure-registry", '\0', "insecure-registries", Kind::List),
     on("registry-mirror", '\0', "registry-mirrors", Kind::List),
+    on("", '\0', "mirrors", Kind::Document),
+    on("", '\0', "registry-certs-dir", Kind::Text),
     on("http-proxy", '\0', "http-proxy", Kind::Text),
     on("https-proxy", '\0', "https-proxy", Kind::Text),
     on("no-proxy", '\0', "no-proxy", Kind::Text),

@@ -1,5 +1,7 @@
 //! Flags and file as typed settings: what the engine is told, and what the daemon itself needs.
 
+mod registry;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -167,8 +169,8 @@ fn engine_config(read: &Reader<'_>, defaults: &Defaults, debug: bool) -> Result<
         number_32(read, "default-stop-timeout")?.unwrap_or(config.default_stop_timeout);
     fill_network(&mut config, read, defaults)?;
     fill_containers(&mut config, read)?;
-    fill_registry(&mut config, read);
     config.image_budget = crate::image_gc::budget(&read.map("image-gc"))?;
+    registry::fill(&mut config, read, defaults)?;
     remap(&mut config, read)?;
     Ok(config)
 }
@@ -370,19 +372,6 @@ fn seccomp(read: &Reader<'_>) -> Result<SeccompDefault, String> {
             Ok(SeccompDefault::File { path: PathBuf::from(path), text })
         }
     }
-}
-
-fn fill_registry(config: &mut Config, read: &Reader<'_>) {
-    let proxies = read.map("proxies");
-    let proxy = |key: &str| {
-        let nested = proxies.get(key).and_then(Value::as_str).map(str::to_owned);
-        read.text(key).or(nested).unwrap_or_default()
-    };
-    config.registry.mirrors = read.list("registry-mirrors");
-    config.registry.insecure = read.list("insecure-registries");
-    config.registry.http_proxy = proxy("http-proxy");
-    config.registry.https_proxy = proxy("https-proxy");
-    config.registry.no_proxy = proxy("no-proxy");
 }
 
 #[cfg(test)]

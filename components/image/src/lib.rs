@@ -47,3 +47,4 @@ pub use lease::Lease;
 pub use limits::Limits;
 pub use load::{LoadEvent, Loaded};
 pub use remove::{Removed, Use};
+pub use verified::unpacked;

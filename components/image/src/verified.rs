@@ -5,6 +5,13 @@ use std::io::{self, Read};
 use oci::Digest;
 use oci::digest::Digester;
 
+/// The uncompressed tar of a layer from its blob's bytes; it fails at its end when it does not have this diff id.
+/// Decompressing and hashing run in a thread of their own.
+pub fn unpacked(blob: impl Read + Send + 'static, diff_id: Digest) -> io::Result<Box<dyn Read + Send>> {
+    let stream = Verified::new(archive::Decoder::new(blob)?, diff_id);
+    Ok(Box::new(archive::pipe::ahead(stream)?))
+}
+
 /// Passes bytes through and compares their digest at the end.
 pub(crate) struct Verified<R> {
     source: R,

@@ -4,6 +4,8 @@ pub(crate) mod config;
 pub(crate) mod gc;
 mod inspect;
 pub(crate) mod list;
+mod pull;
+mod push;
 mod remove;
 mod transfer;
 
@@ -15,6 +17,8 @@ use api::image::{DeleteItem, History, Inspect, Progress, PruneResponse, Summary}
 use model::Filters;
 use oci::Reference;
 
+pub use pull::PullParameters;
+pub use push::PushParameters;
 pub use transfer::{FileSink, ImageArchive, ImportParameters};
 
 use crate::engine::Inner;
@@ -102,6 +106,33 @@ impl Images<'_> {
         let made = transfer::import(self.inner, parameters, body);
         gc::schedule(self.inner);
         made
+    }
+
+    /// Fetches what a name stands for at its registry. `progress` is called on this thread; `stop` ends it from
+    /// another one, and what came until then is used by the next pull.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached, does not have it, or has something else than an image.
+    pub fn pull(
+        &self,
+        parameters: &PullParameters,
+        progress: &mut dyn FnMut(Progress),
+        stop: &registry_client::Stop,
+    ) -> Result<()> {
+        pull::pull(self.inner, parameters, progress, stop)
+    }
+
+    /// Brings a tag, or all of a repository, to the registry. `progress` and `stop` as in [`Self::pull`].
+    ///
+    /// # Errors
+    /// For names that are none; what goes wrong later is an error as well.
+    pub fn push(
+        &self,
+        parameters: &PushParameters,
+        progress: &mut dyn FnMut(Progress),
+        stop: &registry_client::Stop,
+    ) -> Result<()> {
+        push::push(self.inner, parameters, progress, stop)
     }
 
     /// Takes in an archive of images.

@@ -123,6 +123,7 @@ pub(crate) fn reload(inner: &Inner, new: Config) -> Result<()> {
         registry: new.registry,
         ..Config::clone(&old)
     };
+    inner.registries.reload(&merged.registry);
     let attributes = reload_attributes(&merged);
     inner.set_config(merged);
     inner.events.publish(EventType::Daemon, "reload", inner.id.clone(), attributes);

@@ -59,6 +59,30 @@ pub fn image_config(data: &[u8]) {
     let _ = serde_json::from_slice::<oci::image::Index>(data);
 }
 
+/// Challenges of registries, and the addresses they name.
+pub fn challenge(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        for challenge in registry_client::challenge::parse([text]) {
+            if let registry_client::challenge::Challenge::Bearer { realm, .. } = challenge
+                && let Some(url) = registry_client::url::Url::parse(&realm)
+            {
+                assert!(!url.to_string().contains(['\r', '\n']), "an address cannot end a request line");
+                let _ = url.join(text);
+            }
+        }
+    }
+}
+
+/// Manifests and indexes as registries send them.
+pub fn registry_document(data: &[u8]) {
+    use distribution::document::{Document, check_image, read};
+    for said in ["", oci::image::media::OCI_MANIFEST, oci::image::media::DOCKER_INDEX] {
+        if let Ok(Document::Manifest(manifest)) = read(data, said) {
+            let _ = check_image(&manifest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     /// Random numbers, the same in every run.
@@ -123,6 +147,22 @@ mod tests {
         }
         let tar = writer.finish().expect("end the archive");
         damage(&[&tar], super::tar);
+    }
+
+    #[test]
+    fn challenges() {
+        damage(&[
+            br#"Bearer realm="https://auth.example:5000/token?a=b",service="registry",scope="repository:a/b:pull,push""#,
+            br#"Negotiate abc==, Basic realm="x\"y", Bearer realm=http://[::1]/"#,
+        ], super::challenge);
+    }
+
+    #[test]
+    fn registry_documents() {
+        damage(&[
+            br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":1},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":5}]}"#,
+            br#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":5,"platform":{"os":"linux","architecture":"amd64"},"annotations":{"vnd.docker.reference.type":"x"}}]}"#,
+        ], super::registry_document);
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl RequestHead {
         self.headers.iter().find(|(held, _)| held == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every header; names in lower case.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Every header of a name, which is given in lower case.
     pub fn headers<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
         self.headers.iter().filter(move |(held, _)| held == name).map(|(_, value)| value.as_str())

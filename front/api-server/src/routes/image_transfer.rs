@@ -16,46 +16,14 @@ type Answer = Result<(), Failure>;
 /// Bytes gathered before they become one chunk of the answer.
 const BLOCK: usize = 128 * 1024;
 /// The end of a progress line.
-const LINE_END: &str = "\r\n";
+pub(super) const LINE_END: &str = "\r\n";
 
 /// `POST /images/create`: pull with `fromImage`, import with `fromSrc`.
 pub(crate) fn create(call: &mut Call<'_, '_>) -> Answer {
     if call.query.text("fromImage").is_empty() && !call.query.text("fromSrc").is_empty() {
         return import(call);
     }
-    pull(call)
-}
-
-/// There is no registry client yet: what is here already is up to date, the rest can't be had.
-fn pull(call: &mut Call<'_, '_>) -> Answer {
-    let (image, tag) = (call.query.text("fromImage").to_owned(), call.query.text("tag").to_owned());
-    if image.is_empty() {
-        return Err(Failure::new(400, "invalid reference format"));
-    }
-    let short = image
-        .strip_prefix("docker.io/library/")
-        .or_else(|| image.strip_prefix("docker.io/"))
-        .unwrap_or(&image);
-    if short == "scratch" {
-        return Err(Failure::new(403, "'scratch' is a reserved name"));
-    }
-    check_reference(&image, &tag)?;
-    Err(Failure::new(
-        404,
-        format!(
-            "pull access denied for {short}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"
-        ),
-    ))
-}
-
-/// A name that could be pulled: Docker refuses others before it asks a registry.
-fn check_reference(image: &str, tag: &str) -> Answer {
-    let separator = if tag.contains(':') { "@" } else { ":" };
-    let full = if tag.is_empty() { image.to_owned() } else { format!("{image}{separator}{tag}") };
-    match full.parse::<oci::Reference>() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::new(400, error.to_string())),
-    }
+    super::registry::pull(call)
 }
 
 fn import(call: &mut Call<'_, '_>) -> Answer {

@@ -8,6 +8,7 @@ mod exec;
 mod image;
 mod image_transfer;
 mod network;
+mod registry;
 mod system;
 mod unavailable;
 mod volume;
@@ -67,7 +68,7 @@ pub(crate) const TABLE: &[Route] = &[
     post("/exec/{}/start", exec::start),
     post("/exec/{}/resize", exec::resize),
     get("/images/json", image::list),
-    get("/images/search", unavailable::registry_search),
+    get("/images/search", registry::search),
     get("/images/get", image_transfer::save_many),
     get("/images/{*}/get", image_transfer::save_one),
     get("/images/{*}/history", image::history),
@@ -76,11 +77,11 @@ pub(crate) const TABLE: &[Route] = &[
     post("/images/load", image_transfer::load),
     post("/images/create", image_transfer::create),
     post("/images/prune", image::prune),
-    post("/images/{*}/push", unavailable::push),
+    post("/images/{*}/push", registry::push),
     post("/images/{*}/tag", image::tag),
     delete("/images/{*}", image::remove),
     post("/commit", image::commit),
-    get("/distribution/{*}/json", unavailable::distribution),
+    get("/distribution/{*}/json", registry::inspect),
     post("/build", unavailable::build),
     post("/build/prune", unavailable::build_prune),
     post("/build/cancel", unavailable::build_cancel),
@@ -105,7 +106,7 @@ pub(crate) const TABLE: &[Route] = &[
     get("/version", system::version),
     get("/system/df", system::disk_usage),
     post("/wharf/system/check", system::check),
-    post("/auth", unavailable::auth),
+    post("/auth", registry::auth),
     Route { method: "OPTIONS", pattern: "/{*}", action: system::options },
     get("/plugins", unavailable::plugins),
     get("/plugins/privileges", unavailable::plugin_call),

@@ -75,25 +75,3 @@ pub(crate) fn session(call: &mut Call<'_, '_>) -> Answer {
     }
     Err(Failure::new(501, "build sessions are not supported by this engine yet"))
 }
-
-/// Asking a registry about an image.
-pub(crate) fn distribution(call: &mut Call<'_, '_>) -> Answer {
-    let name = call.name();
-    Err(Failure::new(501, format!("asking registries about {name} is not supported by this engine yet")))
-}
-
-/// Searching a registry.
-pub(crate) fn registry_search(_call: &mut Call<'_, '_>) -> Answer {
-    Err(Failure::new(501, "searching registries is not supported by this engine yet"))
-}
-
-/// Pushing to a registry.
-pub(crate) fn push(_call: &mut Call<'_, '_>) -> Answer {
-    Err(Failure::new(501, "pushing to registries is not supported by this engine yet"))
-}
-
-/// Logging in to a registry.
-pub(crate) fn auth(call: &mut Call<'_, '_>) -> Answer {
-    let _: api::system::AuthConfig = call.read_json()?;
-    Err(Failure::new(501, "logging in to registries is not supported by this engine yet"))
-}
