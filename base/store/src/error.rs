@@ -35,6 +35,15 @@ pub enum StoreError {
         /// Why.
         source: Cause,
     },
+    /// The database turned out to be damaged while it was used.
+    #[error(
+        "the state database {} is damaged; put a copy in its place, or move it away to start with an empty one",
+        path.display()
+    )]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A read failed.
     #[error("read table {table}")]
     Read {

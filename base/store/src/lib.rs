@@ -30,6 +30,6 @@ mod writer;
 
 pub use backend::{Backend, Change, Durability};
 pub use error::StoreError;
-pub use stores::Store;
+pub use stores::{Listed, Store};
 pub use table::Table;
 pub use transaction::Transaction;

@@ -56,12 +56,14 @@ impl RedbBackend {
         let failed = |source| StoreError::Read { table: name.to_owned(), source };
         let shared = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = shared.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
-        match transaction.open_table(definition(name)) {
-            Ok(table) => use_table(&table).map(Some).map_err(|error| failed(error.into())),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(failed(error.into())),
-        }
+        guarded(&self.path, || {
+            let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
+            match transaction.open_table(definition(name)) {
+                Ok(table) => use_table(&table).map(Some).map_err(|error| failed(error.into())),
+                Err(TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(failed(error.into())),
+            }
+        })?
     }
 }
 
@@ -111,6 +113,9 @@ impl Drop for RedbBackend {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Damage that is found now hurts nobody any more.
+        let _ = guarded(&self.path, || drop(database));
     }
 }
 
@@ -119,11 +124,17 @@ pub(crate) fn open_database(path: &Path) -> Result<Database, StoreError> {
     if !path.try_exists().map_err(|error| unreadable(error.into()))? {
         create_database(path)?;
     }
-    match redb::Builder::new().set_cache_size(CACHE).open(path) {
+    match guarded(path, || redb::Builder::new().set_cache_size(CACHE).open(path))? {
         Ok(database) => Ok(database),
         Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path: path.to_owned() }),
         Err(error) => Err(unreadable(error.into())),
     }
+}
+
+/// Does something with the database. The library takes its own file for granted and panics on a damaged one.
+pub(crate) fn guarded<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, StoreError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .map_err(|_| StoreError::Damaged { path: path.to_owned() })
 }
 
 /// Makes an empty database under another name first: a crash in between leaves no half-made one.

@@ -16,6 +16,15 @@ pub struct Store {
     backend: Arc<dyn Backend>,
 }
 
+/// What [`Store::list_readable`] found.
+#[derive(Debug)]
+pub struct Listed<V> {
+    /// Records with their keys.
+    pub records: Vec<(String, V)>,
+    /// Keys of records that cannot be read, and why.
+    pub unreadable: Vec<(String, StoreError)>,
+}
+
 impl Store {
     /// Opens or makes the database `state.redb` in a directory (made 0700). One process at a time may have it open.
     /// A database that cannot be read is an error and stays untouched.
@@ -44,6 +53,18 @@ impl Store {
     /// All records with their keys, in key order.
     pub fn list<V: DeserializeOwned>(&self, table: &Table<V>) -> Result<Vec<(String, V)>, StoreError> {
         self.list_prefix(table, "")
+    }
+
+    /// All records that can be read, in key order, and why the others cannot. Those stay as they are.
+    pub fn list_readable<V: DeserializeOwned>(&self, table: &Table<V>) -> Result<Listed<V>, StoreError> {
+        let mut listed = Listed { records: Vec::new(), unreadable: Vec::new() };
+        for (key, bytes) in self.backend.scan(table.name(), "")? {
+            match table.decode(&key, &bytes) {
+                Ok(value) => listed.records.push((key, value)),
+                Err(error) => listed.unreadable.push((key, error)),
+            }
+        }
+        Ok(listed)
     }
 
     /// The records whose keys start with a prefix, in key order.

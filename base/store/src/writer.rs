@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase as _, TableError};
 
-use crate::redb_backend::{definition, open_database};
+use crate::redb_backend::{definition, guarded, open_database};
 use crate::reserve::Reserve;
 use crate::{Change, Durability, StoreError};
 
@@ -43,6 +43,12 @@ impl From<redb::Error> for Failure {
             redb::Error::Io(source) if is_full(source) => Self::Full,
             _ => Self::Other(model::error::chain(&error)),
         }
+    }
+}
+
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
+        Self::Other(model::error::chain(error))
     }
 }
 
@@ -118,7 +124,7 @@ impl Writer {
         {
             let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
             let database = shared.as_ref().ok_or_else(|| Failure::Other(StoreError::Closed.to_string()))?;
-            write(database, changes, durability)?;
+            self.write(database, changes, durability)?;
         }
         match durability {
             Durability::Durable => self.unsynced.clear(),
@@ -143,9 +149,14 @@ impl Writer {
             open_database(&self.path).map_err(|error| Failure::Other(model::error::chain(&error)))?;
         let lost: Vec<Change> =
             self.unsynced.iter().map(|(place, value)| change(place, value.as_ref())).collect();
-        write(&database, &lost.iter().collect::<Vec<_>>(), Durability::Relaxed)?;
+        self.write(&database, &lost.iter().collect::<Vec<_>>(), Durability::Relaxed)?;
         *shared = Some(database);
         Ok(())
+    }
+
+    fn write(&self, database: &Database, changes: &[&Change], durability: Durability) -> Result<(), Failure> {
+        let written = guarded(&self.path, || write(database, changes, durability));
+        Ok(written.map_err(|error| Failure::from(&error))??)
     }
 
     /// While the reserve is spent, a transaction with a new record is refused: the space is for what changes and goes.
@@ -166,7 +177,7 @@ impl Writer {
         let Change::Put { table, key, .. } = change else { return false };
         let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = shared.as_ref() else { return false };
-        !matches!(has(database, table, key), Ok(true))
+        !matches!(guarded(&self.path, || has(database, table, key)), Ok(Ok(true)))
     }
 }
 

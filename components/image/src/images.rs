@@ -39,6 +39,7 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     pub(crate) images: BTreeMap<Digest, Arc<Image>>,
     pub(crate) names: BTreeMap<Reference, Digest>,
+    /// Ids of images that cannot be shown, and why.
     pub(crate) damaged: Vec<(Digest, String)>,
     /// What each image is made of: all blobs of it that are or may come to be there.
     pub(crate) blobs: HashMap<Digest, Arc<HashSet<Digest>>>,
@@ -96,7 +97,7 @@ impl Images {
         self.read(|state| state.blobs.get(id).map(|blobs| HashSet::clone(blobs)).unwrap_or_default())
     }
 
-    /// Images whose documents cannot be read, and why; they are kept as they are.
+    /// Ids of images whose records or documents cannot be read, and why; they are kept as they are.
     pub fn damaged(&self) -> Vec<(Digest, String)> {
         self.read(|state| state.damaged.clone())
     }
@@ -276,7 +277,12 @@ impl State {
 
 fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<State> {
     let mut state = State::default();
-    for (key, record) in store.list(&IMAGES)? {
+    let images = store.list_readable(&IMAGES)?;
+    for (key, error) in images.unreadable {
+        // Keys are ids; what is none names no image.
+        state.damaged.extend(key.parse().map(|id| (id, model::error::chain(&error))));
+    }
+    for (key, record) in images.records {
         let id = record.target.digest.clone();
         match record.image(content, platform) {
             Ok(image) if id.as_str() == key => {
@@ -287,7 +293,8 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
             Err(error) => state.damaged.push((id, model::error::chain(&error))),
         }
     }
-    for (name, id) in store.list(&NAMES)? {
+    // A name that cannot be read is lost; its image is still found by id.
+    for (name, id) in store.list_readable(&NAMES)?.records {
         if let Ok(name) = name.parse() {
             state.names.insert(name, id);
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{ContainerId, EndpointId, ErrorKind, Filters, Kinded, NetworkId};
@@ -197,6 +198,8 @@ pub(crate) struct State {
 pub struct NetworkManager {
     pub(crate) config: Config,
     pub(crate) files: Files,
+    /// Where unreadable records were moved to when this was opened.
+    pub(crate) set_aside: Option<PathBuf>,
     pub(crate) state: Mutex<State>,
     pub(crate) host: Mutex<RouteSocket>,
     pub(crate) firewall: Arc<Firewall>,
@@ -213,6 +216,11 @@ impl NetworkManager {
     /// When a record can't be read, or the kernel refuses the bridge or the firewall.
     pub fn open(config: Config) -> Result<Self, NetworkError> {
         crate::open::open(config)
+    }
+
+    /// The file that held network records nobody could read; the networks in it are not known.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

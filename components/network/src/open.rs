@@ -30,7 +30,8 @@ const OPTION_DEFAULT: &str = "com.docker.network.bridge.default_bridge";
 pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
     let files = Files::open(&config.data_root, &config.exec_root)?;
     let mut host = RouteSocket::open().map_err(kernel("open a route socket"))?;
-    let records = load_records(&config, &files, &mut host)?;
+    let (stored, set_aside) = files.networks()?;
+    let records = load_records(&config, &files, &stored, &mut host)?;
     if config.ip_forward {
         turn_forwarding_on();
     }
@@ -46,6 +47,7 @@ pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
         SandboxPool::start(plug, config.ready_sandboxes).map_err(|source| NetworkError::Thread { source })?;
     let manager = NetworkManager {
         files,
+        set_aside,
         state: Mutex::new(State { networks, endpoints: HashMap::new(), ports: PortTable::new() }),
         host: Mutex::new(host),
         firewall: Arc::new(firewall),
@@ -143,9 +145,9 @@ pub(crate) fn mtu_of(record: &Network) -> u32 {
 fn load_records(
     config: &Config,
     files: &Files,
+    stored: &[Network],
     host: &mut RouteSocket,
 ) -> Result<Vec<Network>, NetworkError> {
-    let stored = files.networks()?;
     let mut records: Vec<Network> = stored.iter().filter(|network| !network.predefined).cloned().collect();
     let old = |name: &str| stored.iter().find(|network| network.predefined && network.name == name);
     records.push(old("host").cloned().unwrap_or_else(|| plain("host", Driver::Host)));
@@ -154,7 +156,7 @@ fn load_records(
         records.push(default_bridge(config, bridge, old("bridge"), &records, host)?);
     }
     let unchanged =
-        serde_json::to_string(&sorted(&records)).ok() == serde_json::to_string(&sorted(&stored)).ok();
+        serde_json::to_string(&sorted(&records)).ok() == serde_json::to_string(&sorted(stored)).ok();
     if !unchanged {
         files.write_networks(records.clone())?;
     }

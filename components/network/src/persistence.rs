@@ -48,17 +48,20 @@ impl Files {
         Ok(files)
     }
 
-    /// All network records; none before the first start.
-    pub(crate) fn networks(&self) -> Result<Vec<Network>, FileError> {
+    /// All network records; none before the first start. A file that is none of ours is renamed, and its new name told.
+    pub(crate) fn networks(&self) -> Result<(Vec<Network>, Option<PathBuf>), FileError> {
         let path = self.durable.join(NETWORKS);
         let text = match std::fs::read(&path) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
             Err(source) => return Err(FileError { path, source }),
             Ok(text) => text,
         };
-        let file: NetworksFile =
-            serde_json::from_slice(&text).map_err(|error| FileError { path, source: error.into() })?;
-        Ok(file.networks)
+        if let Ok(file) = serde_json::from_slice::<NetworksFile>(&text) {
+            return Ok((file.networks, None));
+        }
+        let aside = self.durable.join(format!("{NETWORKS}.unreadable-{}", model::Timestamp::now().seconds()));
+        std::fs::rename(&path, &aside).map_err(|source| FileError { path, source })?;
+        Ok((Vec::new(), Some(aside)))
     }
 
     /// Replaces the network records, durably.

@@ -28,6 +28,7 @@ pub struct Volumes {
 struct State {
     records: BTreeMap<String, Record>,
     users: BTreeMap<String, BTreeSet<String>>,
+    unreadable: Vec<String>,
 }
 
 impl Volumes {
@@ -35,13 +36,23 @@ impl Volumes {
     /// calls [`Self::acquire`] for every container it has.
     pub fn open(root: &Path, store: Store) -> Result<Self> {
         store::file::make_private_dir(root).map_err(file_error("prepare", root))?;
-        let records: BTreeMap<String, Record> = store.list(&TABLE)?.into_iter().collect();
-        remove_unknown(root, &records)?;
+        let listed = store.list_readable(&TABLE)?;
+        let records: BTreeMap<String, Record> = listed.records.into_iter().collect();
+        let unreadable: Vec<String> = listed.unreadable.into_iter().map(|(name, _)| name).collect();
+        remove_unknown(root, |name| {
+            records.contains_key(name) || unreadable.iter().any(|held| held == name)
+        })?;
         for name in records.keys() {
             make_data(&root.join(name))?;
         }
-        let state = State { records, users: BTreeMap::new() };
+        let state = State { records, users: BTreeMap::new(), unreadable };
         Ok(Self { root: root.to_owned(), store, state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Names of volumes whose records could not be read when this was opened. Their data stays; making a volume of the
+    /// same name takes it over.
+    pub fn unreadable(&self) -> Vec<String> {
+        self.lock().unreadable.clone()
     }
 
     /// Makes a volume, or answers the one of this name (whatever its options are, as Docker does). True: it is new.
@@ -223,10 +234,10 @@ fn make_data(path: &Path) -> Result<()> {
     }
 }
 
-fn remove_unknown(root: &Path, records: &BTreeMap<String, Record>) -> Result<()> {
+fn remove_unknown(root: &Path, is_known: impl Fn(&str) -> bool) -> Result<()> {
     for entry in std::fs::read_dir(root).map_err(file_error("read", root))? {
         let entry = entry.map_err(file_error("read", root))?;
-        if !entry.file_name().to_str().is_some_and(|name| records.contains_key(name)) {
+        if !entry.file_name().to_str().is_some_and(&is_known) {
             let path = entry.path();
             std::fs::remove_dir_all(&path).map_err(file_error("remove", &path))?;
         }

@@ -13,9 +13,7 @@ use crate::engine::Inner;
 use crate::{Error, Result};
 
 pub(crate) fn restore(inner: &Arc<Inner>) -> Result<()> {
-    for id in inner.containers.unreadable() {
-        eprintln!("container {id}: its record cannot be read; it is left alone");
-    }
+    tell_unreadable(inner);
     let found = inner.supervisor.recover().map_err(Error::from_kinded)?;
     let living: Vec<ContainerId> = found.iter().filter_map(living_id).collect();
     inner.networks.retain(&living);
@@ -40,6 +38,28 @@ pub(crate) fn restore(inner: &Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
+/// One line for each thing whose record cannot be read; all of it stays where it is.
+fn tell_unreadable(inner: &Inner) {
+    for id in inner.containers.unreadable() {
+        eprintln!("container {id}: its record cannot be read; it is left alone");
+    }
+    for name in inner.storage.volumes.unreadable() {
+        eprintln!(
+            "volume {name}: its record cannot be read; its data stays, and a new volume of this name has it"
+        );
+    }
+    for (id, why) in inner.storage.images.damaged() {
+        eprintln!("image {id}: it cannot be read and is left alone: {why}");
+    }
+    if let Some(path) = inner.networks.set_aside() {
+        eprintln!("networks: their records cannot be read and were moved to {}", path.display());
+    }
+}
+
+fn is_unreadable(inner: &Inner, id: &ContainerId) -> bool {
+    inner.containers.unreadable().iter().any(|held| held == id.as_str())
+}
+
 fn living_id(recovered: &Recovered) -> Option<ContainerId> {
     match recovered {
         Recovered::Alive { id, snapshot } => {
@@ -62,6 +82,7 @@ fn adopt(inner: &Arc<Inner>, recovered: Recovered) -> ContainerId {
     if let Some(exit) = exit {
         match inner.containers.get(&id) {
             Some(container) => ended_meanwhile(inner, &container, &exit),
+            None if is_unreadable(inner, &id) => {}
             None => inner.supervisor.acknowledge(&id),
         }
     }
@@ -71,6 +92,10 @@ fn adopt(inner: &Arc<Inner>, recovered: Recovered) -> ContainerId {
 /// Makes the record say what the shim says; the exit when it has ended.
 fn adopt_living(inner: &Arc<Inner>, id: &ContainerId, snapshot: &Snapshot) -> Option<Exit> {
     let Some(container) = inner.containers.get(id) else {
+        if is_unreadable(inner, id) {
+            // It runs on; whoever mends the record gets it back.
+            return None;
+        }
         // Half-made: its record never was, or is gone already.
         inner.supervisor.kill_hard(id);
         inner.supervisor.acknowledge(id);

@@ -1,3 +1,4 @@
 //! What the machine takes away: space, records, features of the kernel, name servers. One clear error, and the engine goes on.
 
 mod full_disk;
+mod records;

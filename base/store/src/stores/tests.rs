@@ -218,3 +218,59 @@ fn a_full_disk_refuses_only_what_is_new() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn one_unreadable_record_does_not_hide_the_others() {
+    let store = Store::in_memory();
+    store.put(&NUMBERS, "a", &1).unwrap();
+    store.put(&Table::<String>::new("numbers"), "b", &"no number".to_owned()).unwrap();
+    store.put(&Table::<u64>::versioned("numbers", 9, |_, old| old), "c", &3).unwrap();
+    store.put(&NUMBERS, "d", &4).unwrap();
+    let listed = store.list_readable(&NUMBERS).unwrap();
+    assert_eq!(listed.records, [("a".to_owned(), 1), ("d".to_owned(), 4)]);
+    let keys: Vec<&str> = listed.unreadable.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["b", "c"]);
+    assert!(matches!(listed.unreadable[1].1, StoreError::Newer { found: 9, known: 1, .. }));
+    assert!(store.list(&NUMBERS).is_err());
+}
+
+/// Whatever a disk does to the file: an error or the data, never a panic.
+#[test]
+fn damage_anywhere_is_an_error_or_harmless() {
+    let directory = Directory::new("bits");
+    let store = Store::open(&directory.0).unwrap();
+    let mut transaction = store.transaction();
+    for number in 0..300u64 {
+        transaction.put(&WORDS, &format!("key/{number:03}"), &"value".repeat(20)).unwrap();
+    }
+    transaction.commit_durable().unwrap();
+    drop(store);
+    let path = directory.0.join("state.redb");
+    let whole = std::fs::read(&path).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut refused = 0;
+    for round in 0..100 {
+        let mut damaged = whole.clone();
+        for _ in 0..=round % 8 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let at = state as usize % used;
+            let end = (at + 1 + (state >> 50) as usize % 600).min(damaged.len());
+            damaged[at..end].fill((state >> 40) as u8);
+        }
+        if round % 10 == 0 {
+            damaged.truncate(state as usize % used);
+        }
+        std::fs::write(&path, &damaged).unwrap();
+        match Store::open(&directory.0) {
+            Ok(store) => {
+                refused += usize::from(store.list_readable(&WORDS).is_err());
+                refused += usize::from(store.put(&WORDS, "new", &"x".to_owned()).is_err());
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 0, "no damage was noticed");
+}
