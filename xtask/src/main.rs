@@ -28,7 +28,7 @@ cargo xtask COMMAND
   golden [FILE]  record the parity suite anew from a live Docker engine (--check compares only)
   deny           check the licences and sources of all dependencies
   dependencies   write docs/dependencies.txt anew
-  vm [FILTER]    run end-to-end tests in an emulated machine on cgroup v2
+  vm [FILTER]    run end-to-end tests in an emulated machine on cgroup v2 (--all: every one, in parts; takes hours)
   build [--dist] build the release binaries and print where they are
 ";
 
