@@ -52,6 +52,7 @@ impl Engine {
     /// # Errors
     /// When the folders, the record store, the network or the shim binary cannot be used.
     pub fn open(config: Config) -> Result<Self> {
+        check_kernel()?;
         let layout = Layout::new(&config.data_root, &config.exec_root);
         prepare_folders(&layout)?;
         let id = engine_id(&layout)?;
@@ -200,6 +201,23 @@ impl Inner {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses a kernel that could not start a single container.
+fn check_kernel() -> Result<()> {
+    let missing: Vec<String> =
+        linux::requirement::missing().map(|call| format!("{} (Linux {})", call.name, call.since)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let least = linux::requirement::LEAST_LINUX;
+    Err(Error::new(
+        model::ErrorKind::Unavailable,
+        format!(
+            "this kernel, or a filter of system calls around the engine, lacks {}; wharf needs Linux {least} or newer",
+            missing.join(", ")
+        ),
+    ))
 }
 
 fn prepare_folders(layout: &Layout) -> Result<()> {

@@ -34,6 +34,7 @@ pub mod path_buffer;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod requirement;
 pub mod rlimit;
 pub mod root;
 pub mod scheduling;

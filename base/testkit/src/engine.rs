@@ -43,6 +43,7 @@ pub struct Engine {
     arguments: Vec<String>,
     daemon: Option<Child>,
     disk: Option<Disk>,
+    prefix: Vec<String>,
 }
 
 /// The folder the workspace's binaries were built into.
@@ -122,7 +123,12 @@ impl Engine {
         let root = PathBuf::from(format!("/var/tmp/wharf-test/{}-{}", std::process::id(), slot.number()));
         std::fs::create_dir_all(&root).expect("make the test's folder");
         let arguments = arguments.iter().map(|&text| text.to_owned()).collect();
-        Self { slot, root, arguments, daemon: None, disk: None }
+        Self { slot, root, arguments, daemon: None, disk: None, prefix: Vec::new() }
+    }
+
+    /// Has the daemon started by another program, which gets it and its arguments as its last ones and becomes it.
+    pub fn start_through(&mut self, prefix: &[&str]) {
+        self.prefix = prefix.iter().map(|&text| text.to_owned()).collect();
     }
 
     /// The small disk of [`Engine::on_disk`].
@@ -154,6 +160,16 @@ impl Engine {
         panic!("wharfd was expected to refuse its start:\n{}", self.log());
     }
 
+    fn daemon_command(&self, program: &Path) -> Command {
+        if let Some(disk) = &self.disk {
+            return disk.command(program);
+        }
+        let Some((first, rest)) = self.prefix.split_first() else { return Command::new(program) };
+        let mut command = Command::new(first);
+        command.args(rest).arg(program);
+        command
+    }
+
     fn spawn_daemon(&self) -> Child {
         assert!(self.daemon.is_none(), "the daemon runs already");
         let log = std::fs::OpenOptions::new()
@@ -161,9 +177,7 @@ impl Engine {
             .append(true)
             .open(self.log_path())
             .expect("open the daemon's log");
-        let program = binary_dir().join("wharfd");
-        let mut command =
-            self.disk.as_ref().map_or_else(|| Command::new(&program), |disk| disk.command(&program));
+        let mut command = self.daemon_command(&binary_dir().join("wharfd"));
         command
             .arg("--data-root")
             .arg(self.data_root())

@@ -27,6 +27,9 @@ pub(crate) const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 pub(crate) const OPTION_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 const OPTION_DEFAULT: &str = "com.docker.network.bridge.default_bridge";
 
+/// Whoever reads this has a kernel without them.
+const NO_NF_TABLES: &str = "use nf_tables (an engine started with --iptables=false does without a firewall)";
+
 pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
     let files = Files::open(&config.data_root, &config.exec_root)?;
     let mut host = RouteSocket::open().map_err(kernel("open a route socket"))?;
@@ -36,7 +39,7 @@ pub(crate) fn open(config: Config) -> Result<NetworkManager, NetworkError> {
         turn_forwarding_on();
     }
     let table = format!("wharf-{}", config.bridge.as_deref().unwrap_or("none"));
-    let firewall = Firewall::open(table, config.firewall).map_err(kernel("open an nf_tables socket"))?;
+    let firewall = Firewall::open(table, config.firewall).map_err(kernel(NO_NF_TABLES))?;
     let mut networks = BTreeMap::new();
     for record in records {
         let index = raise(&mut host, &firewall, &record)?;

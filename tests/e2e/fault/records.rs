@@ -7,7 +7,7 @@ use testkit::{Engine, http};
 /// Replaces a record by one that says nothing.
 fn spoil(engine: &Engine, table: &'static str, key: &str) {
     let store = Store::open(&engine.data_root()).expect("open the stopped engine's records");
-    let garbage = if key.len() % 2 == 0 { json!({"no": "record"}) } else { json!([1, 2, 3]) };
+    let garbage = if key.len().is_multiple_of(2) { json!({"no": "record"}) } else { json!([1, 2, 3]) };
     store.put(&Table::<Value>::new(table), key, &garbage).expect("spoil a record");
 }
 

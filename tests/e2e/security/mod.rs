@@ -3,5 +3,6 @@
 mod attacker;
 mod files;
 mod kernel;
+mod limit_table;
 mod limits;
 mod process;

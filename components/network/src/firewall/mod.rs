@@ -23,11 +23,18 @@ use crate::sandbox::PortMode;
 
 #[derive(Debug)]
 struct State {
-    socket: NftSocket,
+    /// None in an engine that leaves the firewall alone.
+    socket: Option<NftSocket>,
     bridges: BTreeMap<String, BridgeRules>,
     translations: BTreeMap<EndpointId, Vec<Translation>>,
     applied: bool,
     warnings: Vec<String>,
+}
+
+impl State {
+    fn commit(&mut self, transaction: Transaction) -> Result<(), netlink::Error> {
+        self.socket.as_mut().map_or(Ok(()), |socket| socket.commit(transaction))
+    }
 }
 
 /// The rules of one engine.
@@ -44,7 +51,7 @@ impl Firewall {
     /// Rules in a table of that name; nothing is applied before [`Self::apply`].
     pub(crate) fn open(table: String, enabled: bool) -> Result<Self, netlink::Error> {
         let state = State {
-            socket: NftSocket::open()?,
+            socket: enabled.then(NftSocket::open).transpose()?,
             bridges: BTreeMap::new(),
             translations: BTreeMap::new(),
             applied: false,
@@ -84,7 +91,7 @@ impl Firewall {
         let mut state = self.lock();
         let all: Vec<&Translation> = state.translations.values().flatten().collect();
         let transaction = ruleset::whole(&self.table, state.bridges.values(), &all);
-        state.socket.commit(transaction)?;
+        state.commit(transaction)?;
         state.applied = true;
         self.accept_in_foreign_chains(&mut state);
         self.guard_frames(&mut state);
@@ -104,11 +111,11 @@ impl Firewall {
         if self.enabled {
             let mut transaction = Transaction::new();
             published::add(&mut transaction, &self.table, &list);
-            if state.socket.commit(transaction).is_err() {
+            if state.commit(transaction).is_err() {
                 // Somebody took our table away and the monitor has not yet put it back.
                 let all: Vec<&Translation> = state.translations.values().flatten().chain(&list).collect();
                 let whole = ruleset::whole(&self.table, state.bridges.values(), &all);
-                state.socket.commit(whole)?;
+                state.commit(whole)?;
             }
             forget_flows(&list);
         }
@@ -126,7 +133,7 @@ impl Firewall {
         let mut transaction = Transaction::new();
         published::delete(&mut transaction, &self.table, &list);
         // Refused when the table was flushed: then there is nothing to delete.
-        let _ = state.socket.commit(transaction);
+        let _ = state.commit(transaction);
         drop(state);
         forget_flows(&list);
     }
@@ -141,7 +148,7 @@ impl Firewall {
         if !whole {
             let all: Vec<&Translation> = state.translations.values().flatten().collect();
             let transaction = ruleset::whole(&self.table, state.bridges.values(), &all);
-            state.socket.commit(transaction)?;
+            state.commit(transaction)?;
         }
         self.accept_in_foreign_chains(&mut state);
         if !whole {
@@ -152,7 +159,7 @@ impl Firewall {
 
     fn guard_frames(&self, state: &mut State) {
         let transaction = ruleset::frames(&self.table, state.bridges.values());
-        let result = state.socket.commit(transaction);
+        let result = state.commit(transaction);
         // Where br_netfilter is on, our other table sees the frames as well.
         if let (Err(error), PortMode::Plain | PortMode::Isolated) = (result, PortMode::choose(true)) {
             state.warnings.push(format!("router advertisements of containers are not filtered: {error}"));
@@ -161,17 +168,18 @@ impl Firewall {
 
     fn is_whole(&self, state: &mut State) -> Result<bool, netlink::Error> {
         let (family, table) = (ruleset::FAMILY, self.table.as_str());
-        if !state.socket.tables(family)?.iter().any(|name| name == table) {
+        let State { socket: Some(socket), bridges, translations, .. } = state else { return Ok(true) };
+        if !socket.tables(family)?.iter().any(|name| name == table) {
             return Ok(false);
         }
-        for (chain, wanted) in ruleset::rule_counts(state.bridges.values()) {
-            match state.socket.rules(family, table, &chain) {
+        for (chain, wanted) in ruleset::rule_counts(bridges.values()) {
+            match socket.rules(family, table, &chain) {
                 Ok(found) if found.len() == wanted => {}
                 _ => return Ok(false),
             }
         }
-        for (set, wanted) in published::counts(state.translations.values().flatten()) {
-            match state.socket.elements(family, table, set) {
+        for (set, wanted) in published::counts(translations.values().flatten()) {
+            match socket.elements(family, table, set) {
                 Ok(found) if found.len() == wanted => {}
                 _ => return Ok(false),
             }
@@ -184,8 +192,9 @@ impl Firewall {
         state.warnings.clear();
         let tables = std::fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
         state.warnings.extend(legacy_warning(&tables, &names));
+        let State { socket: Some(socket), .. } = state else { return };
         for family in [Family::Ip, Family::Ip6] {
-            match foreign::accept(&mut state.socket, family, &self.mark, &names) {
+            match foreign::accept(socket, family, &self.mark, &names) {
                 Ok(warnings) => state.warnings.extend(warnings),
                 Err(error) => state.warnings.push(format!("foreign forward chain left as it is: {error}")),
             }
@@ -206,10 +215,12 @@ impl Firewall {
         state.applied = false;
         for family in [ruleset::FAMILY, Family::Bridge] {
             // Refused where the kernel has no tables of that family: then there is none to remove.
-            let _ = state.socket.commit(ruleset::nothing(&self.table, family));
+            let _ = state.commit(ruleset::nothing(&self.table, family));
         }
         for family in [Family::Ip, Family::Ip6] {
-            let _ = foreign::remove(&mut state.socket, family, &self.mark);
+            if let Some(socket) = &mut state.socket {
+                let _ = foreign::remove(socket, family, &self.mark);
+            }
         }
     }
 }

@@ -123,7 +123,9 @@ fn memory(limits: &Limits) -> Memory {
     Memory {
         limit: positive(limits.memory),
         reservation: positive(limits.memory_reservation),
-        swap: (limits.memory_swap != 0).then_some(limits.memory_swap),
+        // Unlimited is what a group without limit of memory has anyway, also where nothing can be limited.
+        swap: (limits.memory_swap > 0 || limits.memory_swap < 0 && limits.memory != 0)
+            .then_some(limits.memory_swap),
         swappiness: limits.memory_swappiness.and_then(|value| u64::try_from(value).ok()),
         disable_oom_killer: Some(limits.oom_kill_disable),
         ..Memory::default()

@@ -1,0 +1,261 @@
+//! Row 7: the one table of limits on what comes from outside, each tried below, at and above its value.
+//!
+//! Limits of archives, image documents and layers have their own table in `components/image`.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::json;
+use testkit::{Engine, http};
+
+/// A limit, where it is enforced, and how to run into it.
+struct Limit {
+    name: &'static str,
+    value: usize,
+    /// How far from the value both sides are tried: what is measured is not always exactly what the test controls.
+    margin: usize,
+    /// The file that enforces it and the line that holds the value; the kernel's own limits have none.
+    place: Option<(&'static str, &'static str)>,
+    /// Whether something of this size is taken.
+    takes: fn(&Engine, usize) -> bool,
+}
+
+const TABLE: &[Limit] = &[
+    Limit {
+        name: "bytes of a request's head",
+        value: 256 << 10,
+        margin: 1,
+        place: Some(("base/transport/src/server/head.rs", "pub const MAX_HEAD: usize = 256 * 1024;")),
+        takes: |engine, size| {
+            let (start, end) = ("GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA: ", "\r\n\r\n");
+            let filler = "a".repeat(size - start.len() - end.len());
+            send(engine, &[start, &filler, end].concat()) == 200
+        },
+    },
+    Limit {
+        name: "lines of a request's head",
+        value: 100,
+        margin: 1,
+        place: Some(("base/transport/src/server/head.rs", "pub const MAX_HEADERS: usize = 100;")),
+        takes: |engine, count| {
+            let lines = "A: b\r\n".repeat(count - 2);
+            send(engine, &format!("GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n"))
+                == 200
+        },
+    },
+    Limit {
+        name: "bytes of a line between chunks",
+        value: 8 << 10,
+        margin: 16,
+        place: Some(("base/transport/src/server/body.rs", "const MAX_LINE: usize = 8 * 1024;")),
+        takes: |engine, size| {
+            let body = "{\"Image\":\"nosuch\"}";
+            let line = format!("{:x};{}", body.len(), "e".repeat(size - 3));
+            let head = "POST /containers/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+            send(engine, &format!("{head}{line}\r\n{body}\r\n0\r\n\r\n")) == 404
+        },
+    },
+    Limit {
+        name: "bytes of a JSON body",
+        value: 16 << 20,
+        margin: 1,
+        place: Some(("front/api-server/src/call.rs", "pub(crate) const MAX_JSON: usize = 16 << 20;")),
+        takes: |engine, size| {
+            let mut body = "{\"Image\":\"nosuch\"}".to_owned();
+            body.push_str(&" ".repeat(size - body.len()));
+            create(engine, &body) == 404
+        },
+    },
+    Limit {
+        name: "depth of a JSON body",
+        value: 127,
+        margin: 2,
+        place: None,
+        takes: |engine, depth| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            create(engine, &format!("{{\"Image\":\"nosuch\",\"Unknown\":{open}{close}}}")) == 404
+        },
+    },
+    Limit {
+        name: "bytes of what the engine tells a shim",
+        value: 4 << 20,
+        margin: 64 << 10,
+        place: Some(("base/shim-protocol/src/frame.rs", "pub const MAX_JSON: usize = 4 << 20;")),
+        takes: |engine, size| {
+            let body = json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Annotations": {"a": "x".repeat(size)}}});
+            starts(engine, &body)
+        },
+    },
+    Limit {
+        name: "bytes of one environment variable (the kernel's)",
+        value: (128 << 10) - 1,
+        margin: 1,
+        place: None,
+        takes: |engine, size| {
+            let body =
+                json!({"Image": "busybox", "Cmd": ["true"], "Env": [format!("A={}", "x".repeat(size - 2))]});
+            starts(engine, &body)
+        },
+    },
+    Limit {
+        name: "bytes of a host name (the kernel's)",
+        value: 64,
+        margin: 1,
+        place: None,
+        takes: |engine, size| {
+            starts(engine, &json!({"Image": "busybox", "Cmd": ["true"], "Hostname": "h".repeat(size)}))
+        },
+    },
+    Limit {
+        name: "bytes of a volume's name (the file system's)",
+        value: 255,
+        margin: 1,
+        place: None,
+        takes: |engine, size| {
+            let name = "v".repeat(size);
+            let made = http::post(&engine.socket_path(), "/volumes/create", &json!({"Name": name}));
+            let target = format!("/volumes/{name}");
+            let _ = http::request(&engine.socket_path(), "DELETE", &target, &[], b"");
+            made.is_ok_and(|answer| answer.status == 201)
+        },
+    },
+    Limit {
+        name: "bytes of a working directory (the kernel's)",
+        value: 4096,
+        margin: 512,
+        place: None,
+        takes: |engine, size| {
+            let path = "/folder".repeat(size / 7);
+            starts(engine, &json!({"Image": "busybox", "Cmd": ["true"], "WorkingDir": path}))
+        },
+    },
+    Limit {
+        name: "bytes of one record of a log",
+        value: 16 << 10,
+        margin: 1,
+        place: Some(("base/jsonlog/src/lib.rs", "pub const LONGEST: usize = 16 * 1024;")),
+        takes: |engine, size| {
+            let script = format!("head -c {} /dev/zero | tr '\\\\0' x; echo", size - 1);
+            engine.wharf(&["run", "--name", "log", "busybox", "sh", "-c", &script]).ok();
+            let records = engine.wharf(&["logs", "-t", "log"]).ok().matches("Z ").count();
+            engine.wharf(&["rm", "log"]).ok();
+            records == 1
+        },
+    },
+];
+
+/// Sends bytes as they are; the status of the answer, 0 without one.
+fn send(engine: &Engine, request: &str) -> u16 {
+    let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+fn create(engine: &Engine, body: &str) -> u16 {
+    let headers = [("Content-Type", "application/json")];
+    let answer =
+        http::request(&engine.socket_path(), "POST", "/containers/create", &headers, body.as_bytes());
+    answer.map_or(0, |answer| answer.status)
+}
+
+/// Whether a container of this document is made, runs and ends well; nothing of it stays either way.
+fn starts(engine: &Engine, body: &serde_json::Value) -> bool {
+    let socket = engine.socket_path();
+    let made = http::post(&socket, "/containers/create", body).expect("an answer");
+    let Some(id) = made.json()["Id"].as_str().map(str::to_owned) else { return false };
+    let post = |target: String| http::request(&socket, "POST", &target, &[], b"").expect("an answer");
+    let started = post(format!("/containers/{id}/start")).status == 204;
+    let ended_well = started && post(format!("/containers/{id}/wait")).json()["StatusCode"] == 0;
+    let target = format!("/containers/{id}?force=1");
+    let removed = http::request(&socket, "DELETE", &target, &[], b"").expect("an answer");
+    assert_eq!(removed.status, 204, "{}", removed.text());
+    ended_well
+}
+
+fn highest_resident_kib(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("read the engine's status");
+    text.lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())
+        .expect("a size")
+}
+
+#[test]
+fn row_07_every_limit_holds() {
+    let engine = Engine::with_busybox();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for limit in TABLE {
+        if let Some((file, line)) = limit.place
+            && let Ok(text) = std::fs::read_to_string(root.join(file))
+        {
+            assert!(text.contains(line), "{}: {file} holds another value", limit.name);
+        }
+        let (below, above) = (limit.value - limit.margin, limit.value + limit.margin);
+        assert!((limit.takes)(&engine, below), "{}: {below} is refused", limit.name);
+        if limit.margin == 1 {
+            assert!((limit.takes)(&engine, limit.value), "{}: {} is refused", limit.name, limit.value);
+        }
+        assert!(!(limit.takes)(&engine, above), "{}: {above} is taken", limit.name);
+        assert_eq!(http::get(&engine.socket_path(), "/_ping").expect("ping").status, 200, "{}", limit.name);
+    }
+    let highest = highest_resident_kib(engine.daemon_pid());
+    assert!(highest < 160 << 10, "the engine took {highest} KiB");
+    assert!(!engine.log().contains("panicked"), "{}", engine.log());
+    assert_eq!(engine.wharf(&["ps", "-aq"]).ok(), "");
+}
+
+/// Numbers have no limit of their own but the body's: many small things are fine.
+#[test]
+fn row_07_many_small_things_are_fine() {
+    let engine = Engine::with_busybox();
+    let environment: Vec<String> = (0..5000).map(|number| format!("N{number}=x")).collect();
+    let labels: serde_json::Map<String, serde_json::Value> =
+        (0..5000).map(|number| (format!("l{number}"), json!("x"))).collect();
+    let mounts: Vec<serde_json::Value> =
+        (0..100).map(|number| json!({"Type": "tmpfs", "Target": format!("/mount/{number}")})).collect();
+    let body = json!({"Image": "busybox", "Cmd": ["true"], "Env": environment, "Labels": labels,
+        "HostConfig": {"Mounts": mounts}});
+    assert!(starts(&engine, &body));
+    let ports: serde_json::Map<String, serde_json::Value> =
+        (1..=300).map(|port| (format!("{port}/udp"), json!([{"HostPort": ""}]))).collect();
+    assert!(starts(
+        &engine,
+        &json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": {"PortBindings": ports}})
+    ));
+}
+
+/// Clients attached to one container at a time.
+#[test]
+fn row_07_attached_clients_are_counted() {
+    const MOST: usize = 256;
+    let engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "--name", "box", "busybox", "sleep", "600"]).ok();
+    let attach = || {
+        let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
+        let head = "POST /containers/box/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("send");
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("an answer");
+        (String::from_utf8_lossy(&start[9..]).into_owned(), stream)
+    };
+    let mut held = Vec::new();
+    for number in 0..MOST {
+        let (status, stream) = attach();
+        assert_eq!(status, "101", "client {number}");
+        held.push(stream);
+    }
+    let (status, refused) = attach();
+    assert_ne!(status, "101", "one too many");
+    drop(refused);
+    held.truncate(MOST / 2);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while attach().0 != "101" {
+        assert!(std::time::Instant::now() < deadline, "places of clients that went are free again");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    engine.wharf(&["exec", "box", "true"]).ok();
+    engine.wharf(&["rm", "-f", "box"]).ok();
+}
