@@ -142,11 +142,14 @@ fn processor_sets(group: &Cgroup, cpu: &Cpu) -> Result<()> {
 
 fn memory(group: &Cgroup, memory: &Memory) -> Result<()> {
     let wanted =
-        [memory.limit, memory.swap, memory.reservation, memory.kernel_tcp].iter().any(Option::is_some);
-    if !wanted && memory.swappiness.is_none() && memory.disable_oom_killer.is_none() {
-        return Ok(());
-    }
-    let directory = need(group, "memory", "memory")?;
+        [memory.limit, memory.swap, memory.reservation, memory.kernel_tcp].iter().any(Option::is_some)
+            || memory.swappiness.is_some()
+            || memory.disable_oom_killer == Some(true);
+    // Engines always say whether the killer is disabled; a machine without the controller has it enabled.
+    let Some(directory) = group.directory("memory").filter(|_| wanted || memory.disable_oom_killer.is_some())
+    else {
+        return if wanted { need(group, "memory", "memory").map(drop) } else { Ok(()) };
+    };
     hard_limits(directory, memory)?;
     if let Some(value) = memory.reservation.filter(|value| *value != 0) {
         directory.write("memory.soft_limit_in_bytes", &limit("memory reservation", value, "-1")?)?;

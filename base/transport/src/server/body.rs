@@ -182,16 +182,17 @@ impl Body<'_> {
     fn read_line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             let unread = self.buffer.unread();
-            if let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+            let end = unread.iter().position(|byte| *byte == b'\n');
+            if end.unwrap_or(unread.len()) > MAX_LINE {
+                return Err(malformed());
+            }
+            if let Some(end) = end {
                 let mut line = unread.get(..end).unwrap_or_default().to_vec();
                 self.buffer.consume(end + 1);
                 if line.last() == Some(&b'\r') {
                     line.pop();
                 }
                 return Ok(line);
-            }
-            if unread.len() > MAX_LINE {
-                return Err(malformed());
             }
             if self.buffer.fill(self.socket)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
