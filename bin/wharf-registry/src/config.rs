@@ -7,7 +7,8 @@ use std::time::Duration;
 use registry::auth::{Access, Accounts};
 use registry::registry::{Policy, Retention};
 use registry::server::Settings;
-use registry::storage::{LocalStorage, Storage};
+use registry::storage::{LocalStorage, S3, S3Storage, Storage};
+use registry::upstream::{Upstream, Upstreams};
 use registry::{Options, Registry};
 use serde::Deserialize;
 use transport::tls::TlsAcceptor;
@@ -24,12 +25,16 @@ const DEFAULT_ADDRESS: &str = "0.0.0.0:5000";
 pub(crate) struct Config {
     /// Where everything is kept.
     pub root: Option<PathBuf>,
+    /// An object store for records and blobs; uploads under way stay in the root.
+    pub s3: Option<S3>,
     /// Where to listen.
     pub listen: Vec<String>,
     /// Certificates; without them clients speak plain HTTP.
     pub tls: Option<Tls>,
     /// Who may do what; without accounts everybody may do everything.
     pub accounts: Option<Accounts>,
+    /// Registries that are mirrored.
+    pub upstreams: Vec<Upstream>,
     /// What a collection takes away, and when.
     pub collect: Collect,
     /// Seconds that an upload nobody adds to stays.
@@ -107,8 +112,10 @@ impl Config {
     /// When another process has it open, or it can't be made.
     pub(crate) fn open(&self) -> Result<Arc<Registry>, String> {
         let root = self.root();
-        let open = LocalStorage::open(&root);
-        let storage: Arc<dyn Storage> = Arc::new(open.map_err(|error| model::error::chain(&error))?);
+        let storage: Arc<dyn Storage> = match &self.s3 {
+            Some(settings) => Arc::new(S3Storage::new(settings)?),
+            None => Arc::new(LocalStorage::open(&root).map_err(|error| model::error::chain(&error))?),
+        };
         let defaults = Options::default();
         let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
         let options = Options {
@@ -129,7 +136,8 @@ impl Config {
             Some(accounts) => Access::new(accounts, &self.root())?,
             None => Access::open(),
         };
-        Ok(Settings { access, policy: self.policy(), secure: self.tls.is_some() })
+        let upstreams = Upstreams::new(&self.upstreams)?;
+        Ok(Settings { access, policy: self.policy(), upstreams, secure: self.tls.is_some() })
     }
 
     /// What a collection takes away.

@@ -2,6 +2,7 @@
 //!
 //! Owns what a registry holds and how it answers: [`storage`] (records and blobs behind a driver trait with a contract
 //! suite), [`registry`] (what may be pushed, pulled, removed and collected), [`auth`] (who may),
+//! [`upstream`] (registries it mirrors)
 //! and [`server`] (the HTTP side).
 //!
 //! It must not know command lines, signals or where its configuration lies; that is `bin/wharf-registry`. It has no
@@ -19,6 +20,7 @@ pub mod pattern;
 pub mod registry;
 pub mod server;
 pub mod storage;
+pub mod upstream;
 
 pub use error::{Code, RegistryError};
 pub use registry::{Options, Registry};

@@ -4,3 +4,6 @@ mod accounts;
 mod conformance;
 mod durable;
 mod fixture;
+mod howto;
+mod mirror;
+mod peers;

@@ -8,6 +8,7 @@ mod contender;
 mod engine_rows;
 mod image_rows;
 mod measure;
+mod registry_rows;
 mod report;
 mod run_rows;
 mod runtime_rows;
@@ -31,6 +32,9 @@ const GROUPS: [Group; 9] = [
     ("images", image_rows::images),
 ];
 
+/// The group that needs no engine.
+const REGISTRY: &str = "registry";
+
 /// The two engines, each on roots of its own.
 pub(crate) struct Pair {
     /// The reference dockerd with the docker command line.
@@ -41,14 +45,22 @@ pub(crate) struct Pair {
 
 /// Measures the groups named, or all.
 pub(crate) fn run(names: &[String]) -> Outcome {
-    if let Some(unknown) = names.iter().find(|name| !GROUPS.iter().any(|(known, _)| known == name)) {
-        let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+    let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).chain([REGISTRY]).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("no bench is called {unknown:?}; there are: {}", known.join(" ")));
     }
     let binaries = crate::build::binaries("release")?;
+    let mut report = Report::default();
+    if names.is_empty() || names.iter().any(|name| name == REGISTRY) {
+        println!("measuring {REGISTRY} ...");
+        registry_rows::run(&binaries, &mut report)?;
+    }
+    if names.len() == 1 && names.iter().any(|name| name == REGISTRY) {
+        report.print();
+        return Ok(());
+    }
     let _enclosure = measure::Enclosure::enter()?;
     let mut pair = Pair { docker: Contender::docker()?, wharf: Contender::wharf(&binaries)? };
-    let mut report = Report::default();
     for (name, measure) in GROUPS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("measuring {name} ...");

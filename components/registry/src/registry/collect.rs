@@ -154,6 +154,13 @@ impl Registry {
         manifests: &HashMap<String, ManifestRecord>,
     ) -> Result<usize, RegistryError> {
         let needed: HashSet<&Digest> = manifests.values().flat_map(|manifest| &manifest.blobs).collect();
+        let prefix = record::wanted_prefix(name.as_str());
+        let wanted = self.storage.keys(&prefix)?;
+        let is_needed = |key: &String| {
+            record::behind(key, &prefix).parse::<Digest>().is_ok_and(|digest| needed.contains(&digest))
+        };
+        let unwanted = wanted.into_iter().filter(|key| !is_needed(key)).map(Change::Remove);
+        self.storage.commit(unwanted.collect())?;
         let links: Vec<(String, LinkRecord)> =
             record::list(&*self.storage, &record::link_prefix(name.as_str()))?;
         let mut count = 0;

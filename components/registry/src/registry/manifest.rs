@@ -67,6 +67,23 @@ impl Registry {
         Ok(Manifest { digest, media: found.media, bytes })
     }
 
+    /// Whether a repository has a manifest.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn has_manifest(&self, name: &Repository, digest: &Digest) -> Result<bool, RegistryError> {
+        Ok(self.storage.record(&record::manifest_key(name.as_str(), digest))?.is_some())
+    }
+
+    /// The size of a blob that a mirrored manifest names.
+    ///
+    /// # Errors
+    /// `BlobUnknown` when none does.
+    pub fn wanted_size(&self, name: &Repository, digest: &Digest) -> Result<u64, RegistryError> {
+        let found = record::read(&*self.storage, &record::wanted_key(name.as_str(), digest))?;
+        found.ok_or_else(|| RegistryError::BlobUnknown { digest: digest.clone() })
+    }
+
     fn resolve(&self, name: &Repository, reference: &ManifestReference) -> Result<Digest, RegistryError> {
         match reference {
             ManifestReference::Digest(digest) => Ok(digest.clone()),
@@ -134,6 +151,9 @@ impl Registry {
             Change::Put(record::manifest_use_key(digest, name), "0".to_owned()),
             record::put(record::manifest_key(name, digest), &record)?,
         ];
+        for blob in document.blobs.iter().filter(|_| !new.whole) {
+            changes.push(record::put(record::wanted_key(name, &blob.digest), &blob.size)?);
+        }
         if let Some(subject) = &document.subject {
             let referrer = Descriptor {
                 annotations: document.annotations.clone(),

@@ -34,7 +34,7 @@ use crate::name::Repository;
 use crate::storage::{Change, Storage};
 use cache::Cache;
 use lease::Leases;
-use lock::Locks;
+pub(crate) use lock::Locks;
 use record::RepositoryRecord;
 use upload::Uploads;
 

@@ -6,6 +6,7 @@
 //! manifest/NAME@DIGEST               a manifest does
 //! tag/NAME:TAG                       where a tag points
 //! referrer/NAME@SUBJECT@DIGEST       the descriptor of a manifest that says something about another
+//! wanted/NAME@BLOB                   a mirrored manifest names a blob of a size that may not be here yet
 //! use/BLOB@NAME, use/DIGEST#NAME     the same links and manifests seen from the bytes: while there is one, they stay
 //! ```
 //! No name holds `@`, `#` or `:`, so a prefix never matches another repository's records.
@@ -84,6 +85,14 @@ pub(crate) fn manifest_key(name: &str, digest: &Digest) -> String {
 
 pub(crate) fn link_prefix(name: &str) -> String {
     format!("link/{name}@")
+}
+
+pub(crate) fn wanted_prefix(name: &str) -> String {
+    format!("wanted/{name}@")
+}
+
+pub(crate) fn wanted_key(name: &str, digest: &Digest) -> String {
+    format!("wanted/{name}@{digest}")
 }
 
 pub(crate) fn manifest_prefix(name: &str) -> String {

@@ -1,5 +1,7 @@
 //! Tags, and pages of names.
 
+use oci::digest::Digest;
+
 use super::Registry;
 use super::record::{self, TagRecord};
 use crate::RegistryError;
@@ -39,6 +41,23 @@ impl Registry {
 
     pub(crate) fn tag(&self, name: &Repository, tag: &str) -> Result<Option<TagRecord>, RegistryError> {
         Ok(record::read(&*self.storage, &record::tag_key(name.as_str(), tag))?)
+    }
+
+    /// A mirrored tag was seen upstream just now, pointing to a manifest that is here.
+    pub(crate) fn set_checked_tag(
+        &self,
+        name: &Repository,
+        tag: &str,
+        digest: &Digest,
+    ) -> Result<(), RegistryError> {
+        let _changing = self.repositories.hold(name);
+        let now = model::Timestamp::now().seconds();
+        let held = self.tag(name, tag)?.filter(|held| held.digest == *digest);
+        let since = held.map_or(now, |held| held.since);
+        let record = TagRecord { digest: digest.clone(), since, checked: now };
+        self.storage.commit(vec![record::put(record::tag_key(name.as_str(), tag), &record)?])?;
+        self.cache.forget(name.as_str());
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use super::range::{Wanted, wanted};
 use crate::Registry;
 use crate::name::Repository;
 use crate::storage::Blob;
+use crate::upstream::{Fetched, Mirrored, Upstreams};
 
 pub(super) fn serve(
     registry: &Registry,
@@ -33,6 +34,37 @@ pub(super) fn serve(
             answer::empty(exchange, &answer::head(202).with("Docker-Content-Digest", digest.as_str()))
         }
         _ => answer::method_refused(exchange, "GET, HEAD, DELETE"),
+    }
+}
+
+/// A blob of a mirrored repository, fetched when it is not here.
+pub(super) fn serve_mirrored(
+    registry: &Registry,
+    upstreams: &Upstreams,
+    exchange: &mut Exchange<'_>,
+    mirrored: &Mirrored,
+    digest: &Digest,
+) -> Answered {
+    let name = &mirrored.local;
+    match exchange.head.method.as_str() {
+        "HEAD" => {
+            let size = registry.stat_blob(name, digest).or_else(|_| registry.wanted_size(name, digest))?;
+            exchange.respond_length(&head(200, digest), size)?;
+            return Ok(200);
+        }
+        "GET" => {}
+        _ => return serve(registry, exchange, name, digest),
+    }
+    if let Ok(blob) = registry.open_blob(name, digest) {
+        return download(exchange, digest, blob);
+    }
+    // A part can be cut only from what is whole.
+    let whole = exchange.head.header("range").is_none();
+    let head = head(200, digest);
+    let client = whole.then_some((&mut *exchange, &head));
+    match upstreams.fetch_blob(registry, mirrored, digest, client)? {
+        Fetched::Sent => Ok(200),
+        Fetched::Kept => download(exchange, digest, registry.open_blob(name, digest)?),
     }
 }
 

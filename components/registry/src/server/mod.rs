@@ -20,6 +20,7 @@ use transport::server::{Exchange, Handler, ResponseHead};
 
 use crate::auth::{Access, Action, Caller, basic_challenge};
 use crate::registry::{Collected, Policy};
+use crate::upstream::{Mirrored, Upstreams};
 use crate::{Registry, RegistryError};
 use answer::{Answered, Fault};
 use metrics::Metrics;
@@ -36,14 +37,10 @@ pub struct Settings {
     pub access: Access,
     /// What a collection takes away.
     pub policy: Policy,
+    /// Registries that are mirrored.
+    pub upstreams: Upstreams,
     /// Clients reach us by https.
     pub secure: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { access: Access::open(), policy: Policy::default(), secure: false }
-    }
 }
 
 /// Serves one registry.
@@ -116,8 +113,59 @@ impl RegistryServer {
         let kind = route.kind();
         let answered = admit(access, &caller, &route, &exchange.head.method, &host)
             .map_err(Fault::from)
-            .and_then(|()| self.answer(exchange, access, &caller, &route, query));
+            .and_then(|()| match self.mirrored(&settings, &route, query, is_read(exchange))? {
+                // The rights on its own name count, not those on the name it was asked for by.
+                Some(mirrored) if !access.allows(&caller, mirrored.local.as_str(), Action::Pull) => {
+                    let scope = Some((mirrored.local.as_str(), &[Action::Pull][..]));
+                    Err(access.refuse(&caller, scope, &host).into())
+                }
+                Some(mirrored) => self.answer_mirrored(exchange, &settings, &mirrored, &route, query),
+                None => self.answer(exchange, access, &caller, &route, query),
+            });
         Outcome { kind, caller: Some(caller), answered }
+    }
+
+    /// The mirrored repository that a route is about.
+    fn mirrored(
+        &self,
+        settings: &Settings,
+        route: &Route,
+        query: &str,
+        reading: bool,
+    ) -> Result<Option<Mirrored>, RegistryError> {
+        let Some(name) = route.repository().filter(|_| !settings.upstreams.is_empty()) else {
+            return Ok(None);
+        };
+        let namespace = route::parameter(query, "ns");
+        settings.upstreams.of(&self.registry, name, namespace.as_deref(), reading)
+    }
+
+    fn answer_mirrored(
+        &self,
+        exchange: &mut Exchange<'_>,
+        settings: &Settings,
+        mirrored: &Mirrored,
+        route: &Route,
+        query: &str,
+    ) -> Answered {
+        let (registry, upstreams) = (&*self.registry, &settings.upstreams);
+        match route {
+            Route::Manifest(_, reference) if is_read(exchange) => {
+                manifest::send(exchange, &*upstreams.manifest(registry, mirrored, reference)?)
+            }
+            Route::Blob(_, digest) => blob::serve_mirrored(registry, upstreams, exchange, mirrored, digest),
+            Route::Tags(_) => listing::tags(registry, exchange, &mirrored.local, query),
+            Route::Referrers(_, subject) => {
+                listing::referrers(registry, exchange, &mirrored.local, subject, query)
+            }
+            Route::Manifest(_, reference) if exchange.head.method == "DELETE" => {
+                manifest::serve(registry, exchange, &mirrored.local, reference, query)
+            }
+            _ => {
+                let reason = "a mirrored repository takes no pushes".to_owned();
+                Err(RegistryError::Unsupported { reason }.into())
+            }
+        }
     }
 
     fn answer(

@@ -5,6 +5,7 @@
 
 pub mod contract;
 mod local;
+mod s3;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +16,7 @@ use model::{ErrorKind, Kinded};
 use oci::digest::Digest;
 
 pub use local::LocalStorage;
+pub use s3::{S3, S3Storage};
 
 /// A failed operation of a storage.
 #[derive(Debug, thiserror::Error)]
