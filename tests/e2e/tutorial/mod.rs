@@ -93,3 +93,8 @@ fn follow(name: &str) {
 fn containers() {
     follow("1-containers.md");
 }
+
+#[test]
+fn images() {
+    follow("2-images.md");
+}
