@@ -10,6 +10,7 @@ use linux::root::RootDir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::IdMap;
 use crate::error::{ArchiveError, Result};
 use crate::extract::{ExtractOptions, Summary, extract};
 use crate::tree::{TreeOptions, write_path, write_tree};
@@ -48,8 +49,9 @@ pub fn stat(root: &RootDir, path: &Path) -> std::io::Result<PathStat> {
     })
 }
 
-/// Writes what is at a path as an archive whose first entry has the base name.
-pub fn get(root: &RootDir, path: &Path, out: &mut dyn Write) -> Result<()> {
+/// Writes what is at a path as an archive whose first entry has the base name. With a map the root is one of that user
+/// namespace, seen from outside.
+pub fn get(root: &RootDir, path: &Path, id_map: Option<IdMap>, out: &mut dyn Write) -> Result<()> {
     let failed =
         |error: Errno| ArchiveError::Tree { operation: "open", path: path.to_owned(), source: error.into() };
     let name = base_name(path);
@@ -57,10 +59,11 @@ pub fn get(root: &RootDir, path: &Path, out: &mut dyn Write) -> Result<()> {
         let name = if path.as_os_str().as_bytes().ends_with(b"/.") { OsStr::new(".") } else { name };
         let name = if name == "/" { OsStr::new(".") } else { name };
         let directory = root.subroot(path).map_err(failed)?;
-        return write_tree(directory.as_fd(), &TreeOptions::named(name), out);
+        let options = TreeOptions { id_map, ..TreeOptions::named(name) };
+        return write_tree(directory.as_fd(), &options, out);
     }
     let (parent, name) = root.parent(path).map_err(failed)?;
-    write_path(parent.as_fd(), name, &TreeOptions::default(), out)
+    write_path(parent.as_fd(), name, &TreeOptions { id_map, ..TreeOptions::default() }, out)
 }
 
 /// Unpacks an archive (compressed or not) into an existing directory of the root.

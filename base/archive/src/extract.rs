@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::error::{ArchiveError, Result};
 use crate::overlay::{Mark, mark};
 use crate::reader::Reader;
-use crate::{Entry, EntryKind, Limits};
+use crate::{Entry, EntryKind, IdMap, Limits};
 
 /// What becomes of owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct ExtractOptions {
     pub no_overwrite_dir_non_dir: bool,
     /// Another name for the archive's first path component (the base name of a copy).
     pub rename_root: Option<OsString>,
+    /// The tree is one of this user namespace, seen from outside: owners of the archive are meant inside.
+    pub id_map: Option<IdMap>,
     /// Limits.
     pub limits: Limits,
 }
@@ -67,6 +69,7 @@ impl ExtractOptions {
             whiteouts: Whiteouts::Plain,
             no_overwrite_dir_non_dir: false,
             rename_root: None,
+            id_map: None,
             limits: Limits::DEFAULT,
         }
     }

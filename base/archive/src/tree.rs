@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::error::{ArchiveError, Result};
 use crate::limits::Limits;
 use crate::overlay::{OPAQUE_NAME, OPAQUE_XATTR, WHITEOUT_PREFIX, is_overlay_xattr};
-use crate::{Entry, EntryKind, Writer};
+use crate::{Entry, EntryKind, IdMap, Writer};
 
 /// How to write a tree.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,8 @@ pub struct TreeOptions {
     pub one_file_system: bool,
     /// Owner of all entries; none for the real ones.
     pub owner: Option<(u32, u32)>,
+    /// The tree is one of this user namespace, seen from outside: owners are told as they are inside.
+    pub id_map: Option<IdMap>,
 }
 
 impl TreeOptions {
@@ -206,7 +208,11 @@ impl<'a> Walk<'a> {
     /// Times have whole seconds, as in Docker's archives: a fraction would cost every entry a second header.
     fn base(&self, path: &Path, kind: EntryKind, stat: &Stat) -> Entry {
         let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
-        (entry.uid, entry.gid) = self.options.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        (entry.uid, entry.gid) = match (self.options.owner, &self.options.id_map) {
+            (Some(owner), _) => owner,
+            (None, Some(map)) => map.inside(stat.st_uid, stat.st_gid),
+            (None, None) => (stat.st_uid, stat.st_gid),
+        };
         entry.seconds = stat.st_mtime;
         entry
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use ::archive::copy;
-use ::archive::{ExtractOptions, Owner};
+use ::archive::{ExtractOptions, IdMap, IdRange, Owner};
 use ::container::ContainerRecord;
 use api::container::ArchiveStat;
 use linux::root::RootDir;
@@ -95,6 +95,7 @@ pub(crate) fn stat(inner: &Inner, reference: &str, path: &str) -> Result<Archive
 pub struct ArchiveSource {
     root: RootDir,
     path: String,
+    id_map: Option<IdMap>,
 }
 
 impl std::fmt::Debug for ArchiveSource {
@@ -106,7 +107,8 @@ impl std::fmt::Debug for ArchiveSource {
 pub(crate) fn get(inner: &Inner, reference: &str, path: &str) -> Result<(ArchiveStat, ArchiveSource)> {
     let (root, stat, record) = look(inner, reference, path)?;
     events::container(inner, &record, "archive-path", &[]);
-    Ok((document(&stat), ArchiveSource { root, path: absolute(path) }))
+    let id_map = id_map(inner, &record)?;
+    Ok((document(&stat), ArchiveSource { root, path: absolute(path), id_map }))
 }
 
 impl ArchiveSource {
@@ -115,7 +117,7 @@ impl ArchiveSource {
     /// # Errors
     /// When the client takes no more or the files cannot be read.
     pub fn write_to(self, out: &mut dyn Write) -> Result<()> {
-        copy::get(&self.root, Path::new(&self.path), out)
+        copy::get(&self.root, Path::new(&self.path), self.id_map, out)
             .map_err(|error| Error::caused("reading the path", error))
     }
 }
@@ -145,15 +147,58 @@ pub(crate) fn put(
         return Err(Error::internal("extraction point is not a directory"));
     }
     check_writable(&record, &path)?;
+    let id_map = id_map(inner, &record)?;
+    // The kernel makes no file for somebody its mount does not know.
+    let owner = id_map.as_ref().and_then(|map| map.outside(0, 0));
     let options = ExtractOptions {
         owner: Owner::Archive,
         no_overwrite_dir_non_dir: parameters.no_overwrite_dir_non_dir,
+        id_map,
         ..ExtractOptions::copy()
     };
+    let _making = owner.map(|(user, group)| MakingAs::become_owner(user, group)).transpose()?;
     copy::put(&root, directory, body, &options)
         .map_err(|error| Error::internal(model::error::chain(&error)))?;
     events::container(inner, &record, "extract-to-dir", &[]);
     Ok(())
+}
+
+/// The ids of the container's user namespace, when its root is looked at from outside of it: a running one's. Layers by
+/// themselves have the ids that are meant inside.
+fn id_map(inner: &Inner, record: &ContainerRecord) -> Result<Option<IdMap>> {
+    if record.lifecycle.state.pid() == 0 {
+        return Ok(None);
+    }
+    let settings = super::create_record::settings_of(record)?;
+    let ranges = |lines: Vec<oci::runtime::IdMapping>| {
+        let range = |line: oci::runtime::IdMapping| IdRange {
+            inside: line.container_id,
+            outside: line.host_id,
+            size: line.size,
+        };
+        lines.into_iter().map(range).collect()
+    };
+    let maps = super::user_namespace::mappings(&inner.config(), &settings);
+    Ok(maps.map(|(users, groups)| IdMap { users: ranges(users), groups: ranges(groups) }))
+}
+
+/// The calling thread makes files as somebody else until this is dropped.
+struct MakingAs;
+
+impl MakingAs {
+    fn become_owner(user: u32, group: u32) -> Result<Self> {
+        linux::identity::set_file_owner(user, group).map_err(|error| {
+            Error::caused("making files as the container's root", std::io::Error::from(error))
+        })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for MakingAs {
+    fn drop(&mut self) {
+        // Back to what the engine is; this cannot fail for one who could become somebody else.
+        let _ = linux::identity::set_file_owner(0, 0);
+    }
 }
 
 /// Docker's refusals for what the container could not write either.

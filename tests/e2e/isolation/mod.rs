@@ -1,5 +1,7 @@
 //! What a container cannot see or change of the host and of others (MISSION rows 33 to 46).
 
+use std::time::Duration;
+
 use testkit::Engine;
 
 fn inside(engine: &Engine, script: &str) -> String {
@@ -101,6 +103,75 @@ fn a_user_namespace_maps_root_to_nobody() {
         "0\n0"
     );
     engine.wharf(&["rm", "-f", "box"]).ok();
+}
+
+/// Who owns what is the same on both sides of `cp`, `commit`, `export` and of a volume's first contents.
+#[test]
+fn owners_stay_theirs_when_ids_are_mapped() {
+    if !layers_can_be_mapped() {
+        return;
+    }
+    let engine = Engine::start_with(&["--userns-remap", "default"]);
+    engine.import_busybox();
+    let folder = engine.root().join("copied");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("file");
+    std::fs::write(&file, "text").unwrap();
+    std::os::unix::fs::chown(&file, Some(3), Some(4)).unwrap();
+    let file = file.to_str().unwrap();
+    let make = "mkdir /made; echo x > /made/f; chown 7:8 /made /made/f";
+    let owners = |command: &[&str]| engine.wharf(command).ok().to_owned();
+    let list = "stat -c '%u:%g %n' /made/*";
+    for (name, running) in [("runs", true), ("stopped", false)] {
+        let script = if running { format!("{make}; sleep 600") } else { make.to_owned() };
+        engine.wharf(&["run", "-d", "--name", name, "busybox", "sh", "-c", &script]).ok();
+        while engine.wharf(&["cp", &format!("{name}:/made/f"), "-"]).code != 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !running {
+            engine.wharf(&["wait", name]).ok();
+        }
+        engine.wharf(&["cp", file, &format!("{name}:/made/plain")]).ok();
+        engine.wharf(&["cp", "-a", file, &format!("{name}:/made/kept")]).ok();
+        let archive = engine.wharf_command(&["cp", &format!("{name}:/made"), "-"]).output().unwrap().stdout;
+        let told = numeric_owners(&archive);
+        for line in ["7/8 made/", "7/8 made/f", "3/4 made/kept"] {
+            assert!(told.iter().any(|held| held == line), "{line} of {name} in {told:?}");
+        }
+        let exported = engine.wharf_command(&["export", name]).output().unwrap().stdout;
+        let exported = numeric_owners(&exported);
+        assert!(exported.iter().any(|held| held == "7/8 made/f"), "{name}: {exported:?}");
+        assert!(exported.iter().any(|held| held == "0/0 etc/passwd"), "{name}: {exported:?}");
+        assert!(owners(&["diff", name]).contains("A /made/kept"));
+        let image = format!("{name}-image");
+        engine.wharf(&["commit", name, &image]).ok();
+        let inside = owners(&["run", "--rm", &image, "sh", "-c", list]);
+        assert!(inside.contains("7:8 /made/f") && inside.contains("3:4 /made/kept"), "{name}: {inside}");
+        let volume = format!("{name}-data:/made");
+        let filled = owners(&["run", "--rm", "-v", &volume, &image, "sh", "-c", list]);
+        assert_eq!(filled, inside, "{name}");
+    }
+    assert_eq!(owners(&["exec", "runs", "sh", "-c", "stat -c %u:%g /made/kept"]), "3:4");
+    engine.wharf(&["exec", "runs", "rm", "/made/plain", "/made/kept"]).ok();
+    engine.wharf(&["rm", "-f", "runs", "stopped"]).ok();
+}
+
+/// `UID/GID NAME` of each entry of a tar archive.
+fn numeric_owners(archive: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = archive;
+    while let Some((header, after)) = rest.split_at_checked(512).filter(|(header, _)| header[0] != 0) {
+        let text = |from: usize, to: usize| {
+            String::from_utf8_lossy(&header[from..to]).trim_matches(['\0', ' ']).to_owned()
+        };
+        let number = |from, to| usize::from_str_radix(&text(from, to), 8).unwrap();
+        // Headers that only extend the next one have no owner.
+        if !matches!(header[156], b'x' | b'g' | b'L' | b'K') {
+            lines.push(format!("{}/{} {}", number(108, 116), number(116, 124), text(0, 100)));
+        }
+        rest = after.get(number(124, 136).next_multiple_of(512)..).unwrap_or_default();
+    }
+    lines
 }
 
 /// Overlays take layers with mapped ids by descriptor since Linux 6.15.

@@ -64,7 +64,11 @@ pub(super) fn set_opaque(directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
 
 fn owner(entry: &Entry, options: &ExtractOptions) -> Option<(Option<Uid>, Option<Gid>)> {
     let (uid, gid) = match options.owner {
-        Owner::Archive => (entry.uid, entry.gid),
+        Owner::Archive => match &options.id_map {
+            // An owner the namespace does not have is nobody's: its root's.
+            Some(map) => map.outside(entry.uid, entry.gid).or_else(|| map.outside(0, 0))?,
+            None => (entry.uid, entry.gid),
+        },
         Owner::Fixed(uid, gid) => (uid, gid),
         Owner::Caller => return None,
     };

@@ -325,7 +325,7 @@ fn copies_as_cp_makes_them() {
     let root = RootDir::open(&place.target()).unwrap();
     let names = |path: &str| {
         let mut out = Vec::new();
-        copy::get(&root, Path::new(path), &mut out).unwrap();
+        copy::get(&root, Path::new(path), None, &mut out).unwrap();
         let mut reader = Reader::new(out.as_slice(), Limits::DEFAULT);
         let mut names = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {
