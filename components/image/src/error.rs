@@ -79,6 +79,14 @@ pub enum ImageError {
         /// Bytes.
         limit: u64,
     },
+    /// Something has more parts than any honest one.
+    #[error("{what}: more than {limit}")]
+    TooMany {
+        /// What is too many.
+        what: String,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A document is not what it should be.
     #[error("{what} is malformed")]
     Document {
@@ -94,6 +102,14 @@ pub enum ImageError {
         what: String,
         /// Why.
         reason: &'static str,
+    },
+    /// A document refers to something that no image of ours has.
+    #[error("{what}: media type {media_type} is not supported")]
+    MediaType {
+        /// The document.
+        what: String,
+        /// The type.
+        media_type: String,
     },
     /// The archive holds no image in any known form.
     #[error("unrecognized image format")]
@@ -133,9 +149,11 @@ impl Kinded for ImageError {
             Self::Mismatch { .. }
             | Self::Short { .. }
             | Self::TooLarge { .. }
+            | Self::TooMany { .. }
             | Self::Document { .. }
             | Self::Inconsistent { .. }
             | Self::Platform { .. }
+            | Self::MediaType { .. }
             | Self::Unrecognized => ErrorKind::Invalid,
             Self::Archive(error) => error.kind(),
             Self::Store(error) => error.kind(),

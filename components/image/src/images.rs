@@ -13,6 +13,7 @@ use store::Store;
 use crate::content::Content;
 use crate::error::{Result, file_error};
 use crate::lease::Lease;
+use crate::ratio::Inflated;
 use crate::record::{self, IMAGES, NAMES, Record};
 use crate::verified::Verified;
 use crate::{Image, ImageError, Limits};
@@ -121,7 +122,8 @@ impl Images {
             // Not compressed: it was verified when it came in.
             return Ok(Box::new(io::BufReader::with_capacity(256 << 10, blob)));
         }
-        let stream = Verified::new(archive::Decoder::new(blob)?, layer.diff_id.clone());
+        let stream = Inflated::new(blob, self.content().limits().expansion).map_err(io::Error::other)?;
+        let stream = Verified::new(stream, layer.diff_id.clone());
         Ok(Box::new(archive::pipe::ahead(stream)?))
     }
 
@@ -193,6 +195,12 @@ impl Images {
     /// Whether everything of an image is there and fits together.
     pub(crate) fn check_complete(&self, record: &Record) -> Result<()> {
         let image = record.image(self.content(), self.platform())?;
+        record::check_media_types(self.content(), &image.manifest)?;
+        let limit = self.content().limits().layers;
+        if image.layers.len() > limit {
+            let what = format!("number of layers of image {}", image.id);
+            return Err(ImageError::TooMany { what, limit });
+        }
         for layer in &image.layers {
             if !self.content().has(&layer.blob)? {
                 return Err(ImageError::MissingBlob { digest: layer.blob.digest.clone() });
@@ -303,5 +311,7 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
     Ok(state)
 }
 
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

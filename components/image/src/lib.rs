@@ -29,6 +29,7 @@ mod last_use;
 mod lease;
 pub mod limits;
 mod load;
+mod ratio;
 mod record;
 pub mod remove;
 mod save;

@@ -15,6 +15,7 @@ use oci::{Digest, Reference};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Result, file_error};
+use crate::ratio::Inflated;
 use crate::record::Record;
 use crate::{Image, ImageError, Images};
 
@@ -105,15 +106,15 @@ impl Images {
     }
 
     fn take_in(&self, stream: &mut (dyn Read + Send), event: &mut dyn FnMut(LoadEvent)) -> Result<Contents> {
-        let mut reader =
-            archive::Reader::new(archive::Decoder::new(stream)?, self.content().limits().archive);
+        let limits = self.content().limits();
+        let mut reader = archive::Reader::new(Inflated::new(stream, limits.expansion)?, limits.archive);
         let mut contents = Contents { files: HashMap::new(), links: HashMap::new() };
         while let Some(entry) = reader.next_entry()? {
             let path = inside(&entry.path);
             match entry.kind {
                 EntryKind::File => {
                     let blob = self.take_in_file(&entry, &path, &mut reader, event)?;
-                    contents.files.insert(path, blob);
+                    contents.add(path, blob)?;
                 }
                 EntryKind::Symlink => {
                     let directory = path.parent().unwrap_or(Path::new(""));
@@ -163,6 +164,21 @@ impl Images {
 }
 
 impl Contents {
+    /// Two readers could take different ones of two files with one name.
+    fn add(&mut self, path: PathBuf, blob: (Digest, u64)) -> Result<()> {
+        match self.files.get(&path) {
+            Some(known) if *known != blob => Err(ImageError::Inconsistent {
+                what: path.display().to_string(),
+                reason: "twice in the archive, with other bytes",
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.files.insert(path, blob);
+                Ok(())
+            }
+        }
+    }
+
     /// The blob at a path of the archive; links are followed.
     pub(crate) fn blob(&self, path: &str) -> Option<&(Digest, u64)> {
         let mut path = inside(Path::new(path));

@@ -111,9 +111,35 @@ pub(crate) fn read_target(content: &Content, descriptor: &Descriptor) -> Result<
         });
     }
     if is_index {
-        return serde_json::from_value(value).map(Target::Index).map_err(malformed);
+        let index: Index = serde_json::from_value(value).map_err(malformed)?;
+        let limit = content.limits().manifests;
+        if index.manifests.len() > limit {
+            return Err(ImageError::TooMany { what: format!("manifests of {}", what()), limit });
+        }
+        return Ok(Target::Index(index));
     }
     serde_json::from_value(value).map(|manifest| Target::Manifest(Box::new(manifest))).map_err(malformed)
+}
+
+/// Whether all that a manifest refers to is part of a Linux image whose bytes everybody may have.
+pub(crate) fn check_media_types(content: &Content, manifest: &Descriptor) -> Result<()> {
+    let Target::Manifest(document) = read_target(content, manifest)? else { return Ok(()) };
+    let is_ours = |kind: &str| {
+        media::is_layer(kind) && !kind.contains(".foreign.") && !kind.contains(".nondistributable.")
+    };
+    let config = &document.config.media_type;
+    let wrong_config = !config.is_empty() && !media::is_config(config);
+    let layers = document.layers.iter().map(|layer| &layer.media_type);
+    let wrong = wrong_config
+        .then_some(config)
+        .or_else(|| layers.into_iter().find(|kind| !kind.is_empty() && !is_ours(kind)));
+    match wrong {
+        Some(kind) => Err(ImageError::MediaType {
+            what: format!("manifest {}", manifest.digest),
+            media_type: kind.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The manifest for a platform behind a descriptor.

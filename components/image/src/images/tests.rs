@@ -10,13 +10,13 @@ use oci::image::{Descriptor, History, ImageConfig, media};
 use super::*;
 use crate::{Removed, Use, import_config};
 
-struct Place {
-    path: PathBuf,
-    store: Store,
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) store: Store,
 }
 
 impl Place {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("wharf-image-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Self { path, store: Store::in_memory() }
@@ -55,7 +55,7 @@ fn save(images: &Images, names: &[&str]) -> Vec<u8> {
     out
 }
 
-fn load(images: &Images, bytes: &[u8]) -> Result<Vec<crate::Loaded>> {
+pub(super) fn load(images: &Images, bytes: &[u8]) -> Result<Vec<crate::Loaded>> {
     images.load(&mut &*bytes, &mut |_| {})
 }
 
@@ -70,7 +70,7 @@ fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn pack(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub(super) fn pack(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     for (name, content) in files {
         writer.append_bytes(&Entry::file(name.as_str(), 0o644, 0), content).unwrap();
