@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use snapshot::DriverChoice as StorageDriver;
+
 /// Everything the engine does not find out by itself.
 ///
 /// Filled by the daemon from its flags and file; nothing below the binaries reads the environment.
@@ -40,6 +42,8 @@ pub struct Config {
     pub default_cgroupns_mode: String,
     /// Whether containers get the built-in init unless they say otherwise.
     pub init: bool,
+    /// How layers are kept.
+    pub storage_driver: StorageDriver,
     /// Whether no container may gain privileges.
     pub no_new_privileges: bool,
     /// System call filter of containers that name none.
@@ -312,6 +316,7 @@ impl Config {
             default_ipc_mode: "private".to_owned(),
             default_cgroupns_mode: String::new(),
             init: false,
+            storage_driver: StorageDriver::Automatic,
             no_new_privileges: false,
             seccomp_profile: SeccompDefault::Builtin,
             cgroup_parent: String::new(),

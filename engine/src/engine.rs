@@ -64,7 +64,7 @@ impl Engine {
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
             cgroup_v2: hierarchies.layout() == linux::cgroup::Layout::Unified,
         };
-        let storage = Storage::open(&store, &layout)?;
+        let storage = Storage::open(&store, &layout, config.storage_driver)?;
         let networks = NetworkManager::open(system::network_config(&config)?).map_err(Error::from_kinded)?;
         let table = Arc::new(crate::records::Records::new(store));
         let containers = ContainerStore::open(table, layout.run_dir()).map_err(Error::from_kinded)?;

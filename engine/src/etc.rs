@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
+use linux::overlay::Lower;
 use linux::root::RootDir;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -22,7 +22,7 @@ enum Found {
 }
 
 /// The content of a file in `/etc`, empty when there is none; `None` when only a mount can tell.
-pub(crate) fn read(layers: &[&Path], name: &str, limit: u64) -> Option<Vec<u8>> {
+pub(crate) fn read(layers: &[Lower], name: &str, limit: u64) -> Option<Vec<u8>> {
     for layer in layers {
         match in_layer(layer, name, limit)? {
             Found::Bytes(bytes) => return Some(bytes),
@@ -33,8 +33,8 @@ pub(crate) fn read(layers: &[&Path], name: &str, limit: u64) -> Option<Vec<u8>> 
     Some(Vec::new())
 }
 
-fn in_layer(layer: &Path, name: &str, limit: u64) -> Option<Found> {
-    let root = RootDir::open(layer).ok()?;
+fn in_layer(layer: &Lower, name: &str, limit: u64) -> Option<Found> {
+    let root = RootDir::from_fd(layer.open().ok()?);
     match root.stat_link("etc") {
         Err(Errno::NOENT) => return Some(Found::Below),
         Ok(stat) if is_whiteout(&stat) => return Some(Found::Removed),
@@ -93,7 +93,7 @@ mod tests {
         std::fs::write(layer("lower").join("etc/group"), "g").unwrap();
         std::os::unix::fs::symlink("/etc/shadow", layer("upper").join("etc/link")).unwrap();
         let layers = [layer("upper"), layer("middle"), layer("lower")];
-        let layers: Vec<&Path> = layers.iter().map(|path| path.as_path()).collect();
+        let layers = layers.map(Lower::from);
         assert_eq!(read(&layers, "passwd", 100), Some(b"m".to_vec()));
         assert_eq!(read(&layers, "group", 100), Some(b"g".to_vec()));
         assert_eq!(read(&layers, "nosuch", 100), Some(Vec::new()));

@@ -1,13 +1,16 @@
 //! Images, writable layers and volumes together: what containers stand on.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use ::container::ContainerRecord;
 use ::image::Images;
+use linux::overlay::Lower;
 use linux::root::RootDir;
 use oci::{Digest, Platform};
-use snapshot::{Change, LayerSource, Snapshots, Stack};
+use snapshot::{Change, DriverChoice, LayerSource, SnapshotError, Snapshots, Stack};
 use store::Store;
 use volume::{CreateVolume, Volumes};
 
@@ -47,10 +50,10 @@ pub(crate) struct Acquired {
 }
 
 impl Storage {
-    pub(crate) fn open(store: &Store, layout: &Layout) -> Result<Self> {
+    pub(crate) fn open(store: &Store, layout: &Layout, driver: DriverChoice) -> Result<Self> {
         Ok(Self {
             images: Images::open(&layout.image_dir(), store.clone()).map_err(Error::from_kinded)?,
-            snapshots: Snapshots::open(&layout.snapshot_dir()).map_err(Error::from_kinded)?,
+            snapshots: Snapshots::open(&layout.snapshot_dir(), driver).map_err(Error::from_kinded)?,
             volumes: Volumes::open(&layout.volume_dir(), store.clone()).map_err(Error::from_kinded)?,
         })
     }
@@ -98,40 +101,64 @@ impl Storage {
         self.snapshots.prepare(key, layers).map(|_| ()).map_err(Error::from_kinded)
     }
 
-    /// What the shim mounts as the container's root.
-    pub(crate) fn shim_root(&self, key: &str, volatile: bool) -> Result<shim_protocol::Rootfs> {
-        let stack = self.snapshots.stack(key).map_err(Error::from_kinded)?;
-        Ok(shim_protocol::Rootfs::Overlay(shim_protocol::Overlay {
-            lower: stack.lowers,
+    /// What the shim mounts as the container's root, and the mount that goes with it.
+    pub(crate) fn shim_root(
+        &self,
+        key: &str,
+        volatile: bool,
+    ) -> Result<(shim_protocol::Rootfs, Option<Arc<OwnedFd>>)> {
+        let stack = self.stack(key)?;
+        let mut overlay = shim_protocol::Overlay {
             upper: stack.upper.as_ref().map(|(upper, _)| upper.clone()),
             work: stack.upper.map(|(_, work)| work),
             volatile,
-        }))
+            ..shim_protocol::Overlay::default()
+        };
+        let mut below = None;
+        for lower in stack.lowers {
+            match lower {
+                Lower::Directory(path) => overlay.lower.push(path),
+                // A driver has one at most, and nothing below it.
+                Lower::Mount(mount, path) => (overlay.mount, below) = (Some(path), Some(mount)),
+            }
+        }
+        Ok((shim_protocol::Rootfs::Overlay(overlay), below))
+    }
+
+    /// What to stack for a writable layer. Layers that are gone (after a power cut, or when the driver has changed) are
+    /// made again from the image they are of.
+    fn stack(&self, key: &str) -> Result<Stack> {
+        match self.snapshots.stack(key) {
+            Err(SnapshotError::NoLayer { chain }) => {
+                let has = |image: &&Arc<::image::Image>| Snapshots::chains(image.diff_ids()).contains(&chain);
+                if let Some(image) = self.images.list().iter().find(has) {
+                    self.unpack(image)?;
+                }
+                self.snapshots.stack(key).map_err(Error::from_kinded)
+            }
+            stack => stack.map_err(Error::from_kinded),
+        }
     }
 
     /// A container's root as a detached mount: nobody else sees it. Read-only, so that nothing has to be synced when it
     /// goes and a running container may have its own mount of the same layers.
     pub(crate) fn open_root(&self, key: &str) -> Result<RootDir> {
-        let stack = self.snapshots.stack(key).map_err(Error::from_kinded)?;
-        let upper = stack.upper.map(|(upper, _)| upper);
+        let stack = self.stack(key)?;
+        let upper = stack.upper.map(|(upper, _)| Lower::from(upper));
         mount_detached(&Stack { lowers: upper.into_iter().chain(stack.lowers).collect(), upper: None })
     }
 
     /// The same to write into; only for containers that do not run.
     pub(crate) fn open_root_to_write(&self, key: &str) -> Result<RootDir> {
-        mount_detached(&self.snapshots.stack(key).map_err(Error::from_kinded)?)
+        mount_detached(&self.stack(key)?)
     }
 
     /// Files of the root's `/etc`, found by looking through the layers without mounting anything; `None` when links or
     /// renamed folders make that too simple.
     pub(crate) fn read_etc(&self, key: &str, names: [&str; 2], limit: u64) -> Option<[Vec<u8>; 2]> {
-        let stack = self.snapshots.stack(key).ok()?;
-        let layers: Vec<&Path> = stack
-            .upper
-            .iter()
-            .map(|(upper, _)| upper.as_path())
-            .chain(stack.lowers.iter().map(|path| path.as_path()))
-            .collect();
+        let stack = self.stack(key).ok()?;
+        let upper = stack.upper.into_iter().map(|(upper, _)| Lower::from(upper));
+        let layers: Vec<Lower> = upper.chain(stack.lowers).collect();
         let [first, second] = names;
         Some([etc::read(&layers, first, limit)?, etc::read(&layers, second, limit)?])
     }
@@ -140,7 +167,7 @@ impl Storage {
     pub(crate) fn root_folders(&self, key: &str) -> Option<BTreeMap<String, String>> {
         let stack = self.snapshots.stack(key).ok()?;
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let lowers: Vec<String> = stack.lowers.iter().map(|path| text(path)).collect();
+        let lowers: Vec<String> = stack.lowers.iter().map(|lower| text(lower.path())).collect();
         let mut folders = BTreeMap::from([("LowerDir".to_owned(), lowers.join(":"))]);
         if let Some((upper, work)) = &stack.upper {
             folders.insert("UpperDir".to_owned(), text(upper));

@@ -224,7 +224,7 @@ impl Extraction<'_> {
 }
 
 /// A member's name without `.` and with `..` taken back; one that leads above the target is refused.
-fn clean(path: &Path) -> Result<PathBuf> {
+pub fn clean(path: &Path) -> Result<PathBuf> {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

@@ -17,7 +17,7 @@ pub fn is_overlay_xattr(name: &[u8]) -> bool {
 
 /// What the name of a member means in a layer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Mark<'name> {
+pub enum Mark<'name> {
     /// A usual name.
     Plain,
     /// The directory hides everything below.
@@ -28,7 +28,8 @@ pub(crate) enum Mark<'name> {
     Ignored,
 }
 
-pub(crate) fn mark(name: &[u8]) -> Mark<'_> {
+/// What a name means.
+pub fn mark(name: &[u8]) -> Mark<'_> {
     if name == OPAQUE_NAME {
         return Mark::Opaque;
     }

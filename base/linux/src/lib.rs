@@ -20,6 +20,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod clone;
 pub mod descriptor;
+pub mod erofs;
 pub mod errno;
 pub mod event;
 pub mod execute;

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -14,13 +15,62 @@ use crate::{Errno, SysResult};
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     /// Read-only layers, the uppermost first. A single one without an upper layer is mounted as a plain copy of it.
-    pub lowers: Vec<PathBuf>,
+    pub lowers: Vec<Lower>,
     /// The writable layer and the work directory on the same file system.
     pub upper: Option<(PathBuf, PathBuf)>,
     /// Nothing is synced to disk; after a crash the upper layer has to be discarded.
     pub volatile: bool,
     /// Attribute bits of the mount (see [`crate::mount::attribute`]).
     pub attributes: u64,
+}
+
+/// A read-only layer.
+#[derive(Clone, Debug)]
+pub enum Lower {
+    /// A directory.
+    Directory(PathBuf),
+    /// The root of a detached mount (Linux 6.15), and the file that is mounted.
+    Mount(Arc<OwnedFd>, PathBuf),
+}
+
+impl Lower {
+    /// Where it is kept: the directory, or the file that is mounted.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) | Self::Mount(_, path) => path,
+        }
+    }
+
+    /// The directory, or the mount's root (O_PATH).
+    pub fn open(&self) -> SysResult<OwnedFd> {
+        match self {
+            Self::Directory(path) => directory(CWD, path),
+            Self::Mount(mount, _) => directory(mount.as_fd(), Path::new(".")),
+        }
+    }
+
+    /// A detached copy of the mount it is on.
+    fn clone_tree(&self) -> SysResult<OwnedFd> {
+        match self {
+            Self::Directory(path) => crate::mount::clone_tree(CWD, path, false),
+            Self::Mount(mount, _) => crate::mount::clone_tree(mount.as_fd(), c"", false),
+        }
+    }
+}
+
+/// Two layers are the same when they are kept at the same place.
+impl PartialEq for Lower {
+    fn eq(&self, other: &Self) -> bool {
+        self.path() == other.path()
+    }
+}
+
+impl Eq for Lower {}
+
+impl From<PathBuf> for Lower {
+    fn from(path: PathBuf) -> Self {
+        Self::Directory(path)
+    }
 }
 
 /// A map of ids, and who the namespace's root is outside of it.
@@ -96,7 +146,8 @@ impl Overlay {
         // Opened here: layers and place have to be of this namespace.
         let layers = Layers::open(self, None)?;
         let text = layers.options(self.volatile)?;
-        let place = self.lowers.first().ok_or(Errno::INVAL)?;
+        let place =
+            self.lowers.first().map(Lower::path).filter(|place| place.is_dir()).ok_or(Errno::INVAL)?;
         let none = rustix::mount::MountFlags::empty();
         rustix::mount::mount(c"overlay", place, c"overlay", none, Some(text.as_c_str()))?;
         let tree = clone_tree(CWD, place, false)?;
@@ -118,7 +169,8 @@ struct Layers {
 
 impl Layers {
     fn open(overlay: &Overlay, id_map: Option<BorrowedFd<'_>>) -> SysResult<Self> {
-        let lowers: SysResult<Vec<OwnedFd>> = overlay.lowers.iter().map(|path| layer(path, id_map)).collect();
+        let lowers: SysResult<Vec<OwnedFd>> =
+            overlay.lowers.iter().map(|lower| layer(lower, id_map)).collect();
         let lowers = lowers?;
         let Some((upper, work)) = &overlay.upper else {
             return Ok(Self { lowers, upper: None, _parent: None });
@@ -129,7 +181,7 @@ impl Layers {
         }
         // Both have to be on the same mount.
         let parent = upper.parent().filter(|parent| work.parent() == Some(parent)).ok_or(Errno::XDEV)?;
-        let parent = layer(parent, id_map)?;
+        let parent = layer(&Lower::Directory(parent.to_owned()), id_map)?;
         let below = |path: &Path| directory(parent.as_fd(), Path::new(path.file_name().ok_or(Errno::INVAL)?));
         let upper = Some((below(upper)?, below(work)?));
         Ok(Self { lowers, upper, _parent: Some(parent) })
@@ -161,9 +213,9 @@ fn directory(from: BorrowedFd<'_>, path: &Path) -> SysResult<OwnedFd> {
     rustix::fs::openat(from, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-fn layer(path: &Path, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
-    let Some(id_map) = id_map else { return directory(CWD, path) };
-    let tree = crate::mount::clone_tree(CWD, path, false)?;
+fn layer(lower: &Lower, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
+    let Some(id_map) = id_map else { return lower.open() };
+    let tree = lower.clone_tree()?;
     crate::mount::Change { id_map: Some(id_map), ..Default::default() }.apply(tree.as_fd())?;
     Ok(tree)
 }
@@ -182,8 +234,8 @@ fn set_layer(configuration: &Configuration, key: &CStr, directory: &OwnedFd) -> 
     }
 }
 
-fn plain(lower: &Path, attributes: u64, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
-    let tree = crate::mount::clone_tree(CWD, lower, false)?;
+fn plain(lower: &Lower, attributes: u64, id_map: Option<BorrowedFd<'_>>) -> SysResult<OwnedFd> {
+    let tree = lower.clone_tree()?;
     let change = crate::mount::Change {
         set: attributes | crate::mount::attribute::READ_ONLY,
         propagation: Some(crate::mount::Propagation::Private),
@@ -215,7 +267,7 @@ mod tests {
         }
         std::fs::write(base.join("lower/a"), "below").unwrap();
         let overlay = Overlay {
-            lowers: vec![base.join("lower")],
+            lowers: vec![base.join("lower").into()],
             upper: Some((base.join("upper"), base.join("work"))),
             volatile: true,
             attributes: 0,
@@ -259,7 +311,10 @@ mod tests {
         use std::os::unix::fs::MetadataExt as _;
         assert_eq!(std::fs::metadata(base.join("upper3/roots")).unwrap().uid(), 0);
         drop(root);
-        let view = Overlay { lowers: vec![base.join("upper"), base.join("lower")], ..Overlay::default() };
+        let view = Overlay {
+            lowers: vec![base.join("upper").into(), base.join("lower").into()],
+            ..Overlay::default()
+        };
         let root = RootDir::from_fd(view.mount().unwrap());
         assert!(root.resolve("made").is_ok() && root.resolve("a").is_ok());
         assert_eq!(root.make_dir(Path::new("no"), Mode::from_raw_mode(0o755)), Err(Errno::ROFS));

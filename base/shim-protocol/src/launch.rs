@@ -40,8 +40,11 @@ pub enum Rootfs {
 /// Layers of an overlay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Overlay {
-    /// Read-only trees, topmost first.
+    /// Read-only trees on the host, topmost first.
     pub lower: Vec<PathBuf>,
+    /// Below them comes a detached mount with the request, of this file; none when the trees are all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<PathBuf>,
     /// The tree that takes changes; none makes the root read-only.
     pub upper: Option<PathBuf>,
     /// Overlayfs's work directory, on the same file system as `upper`.

@@ -16,7 +16,8 @@ pub struct Request {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// Make the container. Descriptors: the network namespace if `netns` says so. Tail: the seccomp program.
+    /// Make the container. Descriptors: the network namespace if `netns` says so, then the mount
+    /// below the root's trees if `rootfs` has one. Tail: the seccomp program.
     Create(Box<Create>),
     /// Let a created container's process run.
     Start,

@@ -191,6 +191,7 @@ impl Engine {
             .args(["--bridge-name", &self.slot.bridge()])
             .args(["--bip", &self.slot.bridge_address()])
             .args(["--cgroup-parent", &self.slot.cgroup_parent()])
+            .args(storage_driver())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the daemon's log"))
@@ -384,4 +385,10 @@ impl Drop for Engine {
         }
         let _ = std::fs::remove_dir_all(&self.root);
     }
+}
+
+/// `WHARF_STORAGE_DRIVER` runs all tests with another storage driver.
+fn storage_driver() -> Vec<String> {
+    let named = std::env::var("WHARF_STORAGE_DRIVER").ok().filter(|name| !name.is_empty());
+    named.map(|name| vec!["--storage-driver".to_owned(), name]).unwrap_or_default()
 }

@@ -1,8 +1,10 @@
 //! Making and starting the container, and steering its processes.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
+use linux::overlay::Lower;
 use model::Timestamp;
 use oci::runtime::NamespaceType;
 use rustix::event::epoll::EventFlags;
@@ -25,14 +27,14 @@ impl Shim {
         &mut self,
         create: Create,
         seccomp: Vec<u8>,
-        netns: Option<OwnedFd>,
+        mut descriptors: impl Iterator<Item = OwnedFd>,
     ) -> Result<Answer, Failure> {
         if self.phase != Phase::Empty {
             return Err(conflict("the container is made already"));
         }
-        if create.netns != netns.is_some() {
-            return Err(invalid("the network namespace is missing"));
-        }
+        let netns = create.netns.then(|| descriptors.next());
+        let netns = netns.map(|netns| netns.ok_or_else(|| invalid("the network namespace is missing")));
+        let netns = netns.transpose()?;
         let process =
             create.spec.process.as_ref().ok_or_else(|| invalid("the configuration has no process"))?;
         let tty = process.terminal;
@@ -42,7 +44,7 @@ impl Shim {
             .map_err(|error| internal(&format!("making the standard streams: {error}")))?;
         self.log = open_log(&create.log)?;
         let (start, open_stdin, stdin_once) = (create.start, create.open_stdin, create.stdin_once);
-        let request = self.request(create, streams.stdio, seccomp, netns)?;
+        let request = self.request(create, streams.stdio, seccomp, netns, descriptors.next())?;
         let mut created = runtime::create(request).map_err(|error| failure(&error))?;
         let pid = created.pid;
         let init = self.processes.entry(INIT).or_default();
@@ -77,13 +79,14 @@ impl Shim {
         stdio: runtime::Stdio,
         seccomp: Vec<u8>,
         netns: Option<OwnedFd>,
+        mount: Option<OwnedFd>,
     ) -> Result<runtime::CreateRequest, Failure> {
         let cgroup_path =
             create.spec.linux.as_ref().map(|linux| linux.cgroups_path.clone()).unwrap_or_default();
         let mut request = runtime::CreateRequest::new(create.id, create.spec, &self.directory);
         request.root = match create.rootfs {
             Rootfs::Directory(path) => runtime::RootTree::Directory(path),
-            Rootfs::Overlay(overlay) => overlay_tree(overlay),
+            Rootfs::Overlay(overlay) => overlay_tree(overlay, mount)?,
         };
         request.stdio = stdio;
         request.die_with_parent = true;
@@ -234,13 +237,18 @@ pub(crate) fn failure(error: &runtime::Error) -> Failure {
     Failure { kind, text: model::error::chain(error) }
 }
 
-fn overlay_tree(overlay: Overlay) -> runtime::RootTree {
-    match (overlay.upper, overlay.work) {
-        (Some(upper), Some(work)) => {
-            runtime::RootTree::Overlay { lowers: overlay.lower, upper, work, volatile: overlay.volatile }
-        }
-        _ => runtime::RootTree::OverlayView { lowers: overlay.lower },
+fn overlay_tree(overlay: Overlay, mount: Option<OwnedFd>) -> Result<runtime::RootTree, Failure> {
+    let mut lowers: Vec<Lower> = overlay.lower.into_iter().map(Lower::from).collect();
+    if let Some(path) = overlay.mount {
+        let mount = mount.ok_or_else(|| invalid("the mount below the root is missing"))?;
+        lowers.push(Lower::Mount(Arc::new(mount), path));
     }
+    Ok(match (overlay.upper, overlay.work) {
+        (Some(upper), Some(work)) => {
+            runtime::RootTree::Overlay { lowers, upper, work, volatile: overlay.volatile }
+        }
+        _ => runtime::RootTree::OverlayView { lowers },
+    })
 }
 
 fn open_log(target: &LogTarget) -> Result<Option<jsonlog::Writer>, Failure> {

@@ -235,7 +235,7 @@ impl Shim {
         let id = request.id;
         let mut descriptors = descriptors.into_iter();
         let result = match request.command {
-            Command::Create(create) => self.create(*create, tail, descriptors.next()),
+            Command::Create(create) => self.create(*create, tail, descriptors),
             Command::Start => self.start(),
             Command::Exec(exec) => self.exec(*exec, tail, descriptors.next()),
             Command::Attach(attach) => match descriptors.next() {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use engine::Config;
-use engine::config::{AddressPool, RuntimeConfig, SeccompDefault, Ulimit};
+use engine::config::{AddressPool, RuntimeConfig, SeccompDefault, StorageDriver, Ulimit};
 use serde_json::Value;
 
 use crate::arguments::Values;
@@ -321,6 +321,7 @@ fn fill_containers(config: &mut Config, read: &Reader<'_>) -> Result<(), String>
     config.default_ulimits = ulimits(read)?;
     config.runtimes = runtimes(read)?;
     config.seccomp_profile = seccomp(read)?;
+    config.storage_driver = storage_driver(read)?;
     Ok(())
 }
 
@@ -360,6 +361,15 @@ fn runtimes(read: &Reader<'_>) -> Result<BTreeMap<String, RuntimeConfig>, String
             Ok((name, RuntimeConfig { path: path.to_owned(), arguments: words.collect() }))
         })
         .collect()
+}
+
+fn storage_driver(read: &Reader<'_>) -> Result<StorageDriver, String> {
+    match read.text("storage-driver").as_deref() {
+        None | Some("") => Ok(StorageDriver::Automatic),
+        Some("erofs") => Ok(StorageDriver::Erofs),
+        Some("overlay2") => Ok(StorageDriver::Overlay2),
+        Some(other) => Err(format!("driver not supported: {other}")),
+    }
 }
 
 fn seccomp(read: &Reader<'_>) -> Result<SeccompDefault, String> {

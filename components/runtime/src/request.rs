@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use linux::overlay::Lower;
+
 use oci::runtime::{NamespaceType, Process, Resources, Spec};
 
 /// A container to make.
@@ -70,7 +72,7 @@ pub enum RootTree {
     /// A stack of layers with a writable one on top.
     Overlay {
         /// Read-only layers, the uppermost first.
-        lowers: Vec<PathBuf>,
+        lowers: Vec<Lower>,
         /// The writable layer.
         upper: PathBuf,
         /// Work directory on the same file system as `upper`.
@@ -81,7 +83,7 @@ pub enum RootTree {
     /// A read-only stack of layers, the uppermost first.
     OverlayView {
         /// The layers.
-        lowers: Vec<PathBuf>,
+        lowers: Vec<Lower>,
     },
     /// A detached mount.
     Mount(OwnedFd),

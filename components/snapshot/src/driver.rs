@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use linux::overlay::Lower;
 use oci::Digest;
 
 use crate::error::Result;
@@ -12,8 +13,8 @@ use crate::{Change, Usage};
 /// What to stack for a root: nothing is mounted by a driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
-    /// Read-only directories, the uppermost first.
-    pub lowers: Vec<PathBuf>,
+    /// Read-only layers, the uppermost first.
+    pub lowers: Vec<Lower>,
     /// The writable directory and overlayfs' work directory beside it; none for a read-only root.
     pub upper: Option<(PathBuf, PathBuf)>,
 }

@@ -64,6 +64,22 @@ pub enum SnapshotError {
         /// The snapshot's key.
         key: String,
     },
+    /// The index of a layer or a chain could not be made or read.
+    #[error("failed to index layer {chain}")]
+    Index {
+        /// The chain id.
+        chain: Digest,
+        /// Why.
+        source: erofs::ErofsError,
+    },
+    /// The driver asked for cannot work on this machine.
+    #[error("storage driver {driver} is not supported: {why}")]
+    Unsupported {
+        /// Its name.
+        driver: &'static str,
+        /// Why.
+        why: String,
+    },
     /// The layer of a snapshot could not be written.
     #[error("write the changes of snapshot {key}")]
     WriteDiff {
@@ -90,6 +106,7 @@ impl Kinded for SnapshotError {
             Self::NoLayer { .. } | Self::NoSnapshot { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::LayerInUse { .. } => ErrorKind::Conflict,
             Self::Key { .. } => ErrorKind::Invalid,
+            Self::Index { source, .. } => source.kind(),
             _ => ErrorKind::Internal,
         }
     }

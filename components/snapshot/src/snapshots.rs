@@ -9,7 +9,8 @@ use oci::Digest;
 
 use crate::chain::above;
 use crate::error::Result;
-use crate::{Change, Driver, OverlayDriver, SnapshotError, Stack, Usage};
+use crate::indexes::{Support, probe};
+use crate::{Change, Driver, ErofsDriver, OverlayDriver, SnapshotError, Stack, Usage};
 
 /// Layers unpacked at the same time.
 const UNPACKERS: usize = 4;
@@ -25,22 +26,56 @@ pub enum LayerSource {
 /// Opens a layer, given its place in the image (0 is the lowest) and its diff id.
 pub type OpenLayer<'a> = dyn Fn(usize, &Digest) -> io::Result<LayerSource> + Sync + 'a;
 
+/// Which driver an engine uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// The one that is best here.
+    #[default]
+    Automatic,
+    /// Layers as they came, with an index.
+    Erofs,
+    /// Layers unpacked to directories.
+    Overlay2,
+}
+
 /// All layers and snapshots of an engine.
 #[derive(Clone)]
 pub struct Snapshots {
     driver: Arc<dyn Driver>,
+    reason: Arc<str>,
     leases: Arc<RwLock<()>>,
 }
 
 impl Snapshots {
-    /// Opens the directory with the driver of this machine, and cleans up what a crash left.
-    pub fn open(root: &Path) -> Result<Self> {
-        Ok(Self::with_driver(OverlayDriver::open(root)?))
+    /// Opens the directory, and cleans up what a crash left.
+    ///
+    /// # Errors
+    /// When the driver asked for cannot work here, or files cannot be used.
+    pub fn open(root: &Path, choice: DriverChoice) -> Result<Self> {
+        match choice {
+            DriverChoice::Overlay2 => Ok(Self::with_driver(OverlayDriver::open(root)?, "asked for")),
+            DriverChoice::Automatic => {
+                let reason = "layers are unpacked; --storage-driver erofs keeps them as they come";
+                Ok(Self::with_driver(OverlayDriver::open(root)?, reason))
+            }
+            DriverChoice::Erofs => {
+                store::file::make_private_dir(root).map_err(crate::error::file_error("prepare", root))?;
+                match probe(root)? {
+                    Support::Yes => Ok(Self::with_driver(ErofsDriver::open(root)?, "asked for")),
+                    Support::No(why) => Err(SnapshotError::Unsupported { driver: "erofs", why }),
+                }
+            }
+        }
     }
 
-    /// With a driver of choice.
-    pub fn with_driver(driver: impl Driver + 'static) -> Self {
-        Self { driver: Arc::new(driver), leases: Arc::new(RwLock::new(())) }
+    /// With a driver, and why it is that one.
+    pub fn with_driver(driver: impl Driver + 'static, reason: &str) -> Self {
+        Self { driver: Arc::new(driver), reason: reason.into(), leases: Arc::new(RwLock::new(())) }
+    }
+
+    /// Why it is this driver.
+    pub fn driver_reason(&self) -> &str {
+        &self.reason
     }
 
     /// The driver's name.

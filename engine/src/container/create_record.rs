@@ -25,7 +25,7 @@ pub(super) fn new_record(
     let mut record = ContainerRecord::new(id, name.to_owned(), record_config(request, checked));
     record.image_reference.clone_from(&config.image);
     record.platform = "linux".to_owned();
-    record.storage_driver = "overlay2".to_owned();
+    record.storage_driver = inner.storage.snapshots.driver_name().to_owned();
     record.snapshot = record.id.to_string();
     record.paths = Paths { directory, ..Paths::default() };
     let options = super::security::parse(&checked.settings.security_opt)?;

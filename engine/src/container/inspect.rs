@@ -32,7 +32,7 @@ pub(crate) fn inspect(inner: &Inner, reference: &str, size: bool) -> Result<Insp
         log_path: path(&record.paths.log),
         name: format!("/{}", record.name),
         restart_count: i64::from(record.lifecycle.restart_count),
-        driver: record.storage_driver.clone(),
+        driver: inner.storage.snapshots.driver_name().to_owned(),
         platform: record.platform.clone(),
         image_manifest_descriptor: None,
         mount_label: record.mount_label.clone(),
@@ -70,7 +70,10 @@ fn host_config(inner: &Inner, record: &ContainerRecord) -> Result<api::container
 }
 
 fn graph_driver(inner: &Inner, record: &ContainerRecord) -> GraphDriver {
-    GraphDriver { data: inner.storage.root_folders(&record.snapshot), name: record.storage_driver.clone() }
+    GraphDriver {
+        data: inner.storage.root_folders(&record.snapshot),
+        name: inner.storage.snapshots.driver_name().to_owned(),
+    }
 }
 
 /// Bytes changed, and bytes of the whole root.

@@ -1,6 +1,7 @@
 //! The shim phase of a start: what the shim is told, its life until the start has succeeded, its failures in Docker's words.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use ::container::{Container, ContainerRecord};
 use shim_protocol::{Create, LogTarget, Rotation, Started};
@@ -38,7 +39,7 @@ impl<'e> Shim<'e> {
     /// Hands over the clients that wait, makes the container and starts it, in one round trip.
     pub(super) fn run(
         &mut self,
-        create: Create,
+        (create, mount): (Create, Option<Arc<OwnedFd>>),
         filter: &[u8],
         namespace: Option<&OwnedFd>,
     ) -> Result<Started> {
@@ -49,12 +50,14 @@ impl<'e> Shim<'e> {
         }
         let namespace = namespace.map(AsFd::as_fd);
         self.state = ShimState::Unknown;
-        let created = self.inner.supervisor.create(id, create, filter, namespace).map_err(|error| {
-            if matches!(error, ::container::ShimError::Refused(_)) {
-                self.state = ShimState::Empty;
-            }
-            task_failed(error)
-        })?;
+        let mount = mount.as_ref().map(|mount| mount.as_fd());
+        let created =
+            self.inner.supervisor.create(id, create, filter, namespace, mount).map_err(|error| {
+                if matches!(error, ::container::ShimError::Refused(_)) {
+                    self.state = ShimState::Empty;
+                }
+                task_failed(error)
+            })?;
         let started = match created.started {
             Some(started) => started,
             None => self.inner.supervisor.start(id).map_err(task_failed)?,
@@ -86,12 +89,13 @@ impl Drop for Shim<'_> {
     }
 }
 
+/// What the shim is told, and the mount that goes with it.
 pub(super) fn shim_create(
     inner: &Inner,
     record: &ContainerRecord,
     spec: oci::runtime::Spec,
     paths: &::container::Paths,
-) -> Result<Create> {
+) -> Result<(Create, Option<Arc<OwnedFd>>)> {
     let config = &record.config;
     let plan = log_config::plan(&config.log.driver, &config.log.options)?;
     let rotation = Rotation { max_size: plan.max_size, max_files: plan.max_files, compress: plan.compress };
@@ -100,17 +104,19 @@ pub(super) fn shim_create(
         "local" => LogTarget::Local { path: local_log_path(inner, record), rotation },
         _ => LogTarget::JsonFile { path: paths.log.clone(), rotation, attributes: log_attributes(record) },
     };
-    Ok(Create {
+    let (rootfs, mount) = inner.storage.shim_root(&record.snapshot, config.auto_remove)?;
+    let create = Create {
         id: record.id.to_string(),
         spec,
-        rootfs: inner.storage.shim_root(&record.snapshot, config.auto_remove)?,
+        rootfs,
         netns: false,
         log,
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
         init: config.init || (inner.config().init && !explicit_init(record)),
         start: true,
-    })
+    };
+    Ok((create, mount))
 }
 
 fn explicit_init(record: &ContainerRecord) -> bool {

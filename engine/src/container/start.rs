@@ -72,9 +72,9 @@ fn run(inner: &Arc<Inner>, container: &Arc<Container>, record: &ContainerRecord,
     super::user_namespace::set_network_parameters(&mut document, joined.namespace.as_ref())?;
     let filter = filter_of(inner, &settings, &document)?;
     inner.step("start.shim")?;
-    let create = shim_create(inner, record, document, &paths)?;
+    let order = shim_create(inner, record, document, &paths)?;
     let mut shim = Shim::spawn(inner, container)?;
-    let started = shim.run(create, &filter, joined.namespace.as_ref())?;
+    let started = shim.run(order, &filter, joined.namespace.as_ref())?;
     inner.step("start.record")?;
     let settings_now = joined.settings(record, &settings);
     container.update_volatile(|record| {

@@ -60,7 +60,7 @@ fn comment(image: &::image::Image) -> String {
 
 fn graph_driver(inner: &Inner, image: &::image::Image) -> GraphDriver {
     let stack = inner.storage.snapshots.view(image.diff_ids()).unwrap_or_default();
-    let mut folders = stack.lowers.iter().map(|path| path.to_string_lossy().into_owned());
+    let mut folders = stack.lowers.iter().map(|lower| lower.path().to_string_lossy().into_owned());
     let mut data = std::collections::BTreeMap::new();
     if let Some(upper) = folders.next() {
         data.insert("UpperDir".to_owned(), upper);
@@ -69,7 +69,7 @@ fn graph_driver(inner: &Inner, image: &::image::Image) -> GraphDriver {
     if !lowers.is_empty() {
         data.insert("LowerDir".to_owned(), lowers.join(":"));
     }
-    GraphDriver { data: Some(data), name: "overlay2".to_owned() }
+    GraphDriver { data: Some(data), name: inner.storage.snapshots.driver_name().to_owned() }
 }
 
 pub(super) fn history(inner: &Inner, name: &str) -> Result<Vec<History>> {

@@ -26,8 +26,8 @@ pub(super) fn info(inner: &Inner) -> Info {
         containers_paused: paused,
         containers_stopped: stopped,
         images: inner.storage.image_count(),
-        driver: "overlay2".to_owned(),
-        driver_status: driver_status(),
+        driver: inner.storage.snapshots.driver_name().to_owned(),
+        driver_status: driver_status(inner),
         plugins: plugins(),
         debug: config.debug,
         n_fd: count_entries("/proc/self/fd"),
@@ -104,7 +104,16 @@ fn counts(inner: &Inner) -> [i64; 3] {
     counts
 }
 
-fn driver_status() -> Vec<[String; 2]> {
+fn driver_status(inner: &Inner) -> Vec<[String; 2]> {
+    let snapshots = &inner.storage.snapshots;
+    if snapshots.driver_name() == "erofs" {
+        let rows = [
+            ("Backing Filesystem", "extfs"),
+            ("Layers", "kept as they came, indexed, mounted in place"),
+            ("Chosen", snapshots.driver_reason()),
+        ];
+        return rows.map(|(key, value)| [key.to_owned(), value.to_owned()]).to_vec();
+    }
     [
         ("Backing Filesystem", "extfs"),
         ("Supports d_type", "true"),

@@ -52,6 +52,31 @@ pub fn tar(data: &[u8]) {
     }
 }
 
+/// Layers as indexes: any tar makes a tree that can be written and read back, or an error.
+pub fn erofs_writer(data: &[u8]) {
+    let limits = archive::Limits { total_size: 1 << 24, entries: 10_000, ..archive::Limits::DEFAULT };
+    let Some(mut source) = in_memory(data).and_then(|file| erofs::FileSource::new(file).ok()) else { return };
+    if let Ok(tree) = erofs::index(&mut source, limits)
+        && let Ok(image) = erofs::write(&tree)
+    {
+        let again = erofs::read(&image).expect("an image is read as it was written");
+        assert!(erofs::write(&again).as_ref() == Ok(&image), "the same tree gives the same bytes");
+        let merged = erofs::merge(vec![tree, again]).expect("two small trees fit");
+        let _ = erofs::write(&merged);
+    }
+    // As an image it is refused or read, never believed.
+    let _ = erofs::read(data);
+}
+
+/// A file in memory.
+fn in_memory(data: &[u8]) -> Option<std::fs::File> {
+    use std::io::Write as _;
+    let memory = rustix::fs::memfd_create("tar", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(data).ok()?;
+    Some(file)
+}
+
 /// Configurations, manifests and indexes of images.
 pub fn image_config(data: &[u8]) {
     let _ = serde_json::from_slice::<oci::image::ImageConfig>(data);
@@ -147,6 +172,7 @@ mod tests {
         }
         let tar = writer.finish().expect("end the archive");
         damage(&[&tar], super::tar);
+        damage(&[&tar], super::erofs_writer);
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Supervisor {
     }
 
     /// Has the shim make the container (and start it at once when `create.start` is set). Give clients that wait for
-    /// the start to [`Supervisor::attach`] first.
+    /// the start to [`Supervisor::attach`] first. `mount` is the one the root file system names, if it names one.
     ///
     /// # Errors
     /// The shim's failure with the runtime's text, or the connection's.
@@ -181,11 +181,12 @@ impl Supervisor {
         create: Create,
         seccomp: &[u8],
         netns: Option<BorrowedFd<'_>>,
+        mount: Option<BorrowedFd<'_>>,
     ) -> Result<Created, ShimError> {
         let create = Create { netns: netns.is_some(), ..create };
         let remembered = spawn::Remembered { cgroup: cgroup_path(&create) };
         remembered.write(&self.shared.directory(id))?;
-        let descriptors: Vec<BorrowedFd<'_>> = netns.into_iter().collect();
+        let descriptors: Vec<BorrowedFd<'_>> = netns.into_iter().chain(mount).collect();
         let link = self.link(id)?;
         link.remember_cgroup(remembered.cgroup);
         match link.request(Command::Create(Box::new(create)), seccomp, &descriptors, START_DEADLINE)? {

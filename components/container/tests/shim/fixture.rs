@@ -186,6 +186,7 @@ impl Fixture {
             spec: spec(&format!("{}/{}", self.cgroup, id.short()), wanted),
             rootfs: Rootfs::Overlay(Overlay {
                 lower: vec![tree().to_owned()],
+                mount: None,
                 upper: Some(upper),
                 work: Some(work),
                 volatile: true,
@@ -202,7 +203,7 @@ impl Fixture {
     pub fn try_run(&self, wanted: &Wanted<'_>) -> (ContainerId, Result<Created, ShimError>) {
         let id = ContainerId::generate();
         self.supervisor().spawn(&id).unwrap();
-        let created = self.supervisor().create(&id, self.document(&id, wanted), &[], None);
+        let created = self.supervisor().create(&id, self.document(&id, wanted), &[], None, None);
         (id, created)
     }
 

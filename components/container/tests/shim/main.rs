@@ -36,7 +36,7 @@ fn output_goes_to_the_log_and_to_clients_framed() {
     // The client comes before the container is made, as `run` does it.
     let mut client = fixture.attach(&id, true);
     let wanted = Wanted { args: &shell(line), ..Wanted::default() };
-    let created = fixture.supervisor().create(&id, fixture.document(&id, &wanted), &[], None).unwrap();
+    let created = fixture.supervisor().create(&id, fixture.document(&id, &wanted), &[], None, None).unwrap();
     assert!(created.pid > 0 && created.started.is_some());
     assert_eq!(read_all(&mut client), [frame(1, "out\n"), frame(2, "err\n")].concat());
     let exit = fixture.heard.exit(&id);
@@ -344,7 +344,7 @@ fn a_slow_client_loses_nothing_and_the_log_has_all() {
     fixture.supervisor().spawn(&id).unwrap();
     let mut client = fixture.attach(&id, false);
     let wanted = Wanted { args: &shell("yes 0123456789abcde | head -c 8000000"), ..Wanted::default() };
-    fixture.supervisor().create(&id, fixture.document(&id, &wanted), &[], None).unwrap();
+    fixture.supervisor().create(&id, fixture.document(&id, &wanted), &[], None, None).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(read_all(&mut client).len(), 8_000_000);
     assert_eq!(fixture.heard.exit(&id).code, 0);

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use linux::mount::{Change, Propagation, clone_tree, clone_tree_of};
-use linux::overlay::Overlay;
+use linux::overlay::{Lower, Overlay};
 use linux::{Errno, SysResult};
 use oci::runtime::{IdMapping, Mount};
 use rustix::fs::{CWD, FileType};
@@ -282,7 +282,10 @@ fn prepare_overlay(mount: &Mount, options: &Options) -> Result<Source> {
         _ => None,
     };
     let overlay = Overlay {
-        lowers: split_layers(find("lowerdir").unwrap_or_default()).into_iter().map(Into::into).collect(),
+        lowers: split_layers(find("lowerdir").unwrap_or_default())
+            .into_iter()
+            .map(|layer| Lower::Directory(layer.into()))
+            .collect(),
         upper,
         volatile: options.has_data("volatile"),
         attributes: options.set | options.recursive_set,

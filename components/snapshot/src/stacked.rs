@@ -1,97 +1,93 @@
-//! The directory driver: every layer a plain directory, stacked by overlayfs.
+//! What the drivers have in common: layers in some form, stacked by overlayfs below writable directories.
 //!
 //! ```text
-//! layers/<hex of chain id>/fs        a layer's files, with overlayfs' own whiteouts
-//! layers/<hex of chain id>/meta      its parent, its size, the boot it was unpacked in until it is on disk
+//! layers/<hex of chain id>/          a layer in its form (`directories`, `indexes`)
+//! layers/<hex of chain id>/meta      its parent, its size, the boot it was made in until it is on disk
 //! init/<hex of chain id>/            mount points every container has and this image lacks
 //! active/<key>/{upper,work,top-...}  a writable snapshot; the name of the last one says the layer it stands on
 //! new/, trash/                       on the way in and out; emptied at open
 //! boot                               the boot all this was last used in
 //! ```
 //!
+//! Layers of another form than the driver's are dropped at open, and made again from their blobs when they are needed:
+//! writable snapshots do not depend on the form, and stay when the driver changes.
+//!
 //! A snapshot has no file of its own: names of directories survive a power cut together with the record that the
 //! caller writes durably afterwards, the content of a file would need a flush.
 
 mod changes;
-mod files;
+pub(crate) mod files;
 mod init;
-mod layout;
+pub(crate) mod layout;
+mod state;
 mod trash;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use archive::ExtractOptions;
+use linux::overlay::Lower;
 use linux::root::RootDir;
 use oci::Digest;
-use serde::{Deserialize, Serialize};
 use store::Durability;
 
 use crate::error::{Result, file_error};
 use crate::{Change, Driver, SnapshotError, Stack, Usage};
-use files::{boot_id, copy_root_attributes, measure_path, open_dir, set_mode, write_meta};
-use layout::Layout;
+use files::{boot_id, copy_root_attributes, measure_path, open_dir, write_meta};
+use layout::{Layout, check_key};
+use state::{LayerMeta, State, depth, read_state};
 
-/// Bytes read at once from a layer's file.
-const READ: usize = 256 << 10;
+/// The form in which layers are kept.
+pub trait Form: Send + Sync {
+    /// The driver's name.
+    fn name(&self) -> &'static str;
 
-/// Layers as directories.
-pub struct OverlayDriver {
+    /// Whether a directory has a layer in this form.
+    fn is_here(&self, directory: &Path) -> bool;
+
+    /// Fills a fresh directory with a layer; answers its size.
+    fn fill(&self, directory: &Path, chain: &Digest, tar: LayerTar<'_>) -> Result<Usage>;
+
+    /// What to stack for a chain of layers (lowest first, at least one), the uppermost first.
+    fn lowers(&self, layout: &Layout, layers: &[Digest]) -> Result<Vec<Lower>>;
+
+    /// One layer alone, with overlayfs' whiteouts.
+    fn open(&self, layout: &Layout, chain: &Digest) -> Result<RootDir>;
+
+    /// A layer is removed: what is kept for its chain goes.
+    fn forget(&self, layout: &Layout, chain: &Digest);
+}
+
+/// The uncompressed tar of a layer.
+pub enum LayerTar<'a> {
+    /// A stream, to be read to its end.
+    Stream(&'a mut dyn Read),
+    /// A file that never changes.
+    File(&'a Path),
+}
+
+/// Layers of one form, and snapshots.
+pub struct Stacked<F> {
+    form: F,
     layout: Layout,
     state: Arc<Mutex<State>>,
     trash: trash::Trash,
     boot: String,
 }
 
-#[derive(Default)]
-struct State {
-    layers: BTreeMap<Digest, LayerMeta>,
-    /// Snapshots with the layer they stand on.
-    active: BTreeMap<String, Option<Digest>>,
-}
-
-/// What is stored beside a layer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct LayerMeta {
-    parent: Option<Digest>,
-    size: u64,
-    disk: u64,
-    inodes: u64,
-    /// The boot it was unpacked in, until its files are known to be on disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unsynced: Option<String>,
-}
-
-impl State {
-    /// A layer and all below it, lowest first.
-    fn chain(&self, top: Option<&Digest>) -> Result<Vec<Digest>> {
-        let mut layers = Vec::new();
-        let mut next = top;
-        while let Some(chain) = next {
-            let meta =
-                self.layers.get(chain).ok_or_else(|| SnapshotError::NoLayer { chain: chain.clone() })?;
-            layers.push(chain.clone());
-            next = meta.parent.as_ref();
-        }
-        layers.reverse();
-        Ok(layers)
-    }
-}
-
-impl OverlayDriver {
+impl<F: Form> Stacked<F> {
     /// Opens the directory (made 0700). What a crash left half-made is removed; layers that a power cut may have
-    /// damaged too.
-    pub fn open(root: &Path) -> Result<Self> {
+    /// damaged or that have another form, too.
+    pub fn with_form(root: &Path, form: F) -> Result<Self> {
         let layout = Layout::new(root);
         layout.make()?;
         let boot = boot_id();
         init::forget_after_boot(&layout, &boot)?;
         let trash = trash::Trash::start(&layout)?;
-        let state = read_state(&layout, &boot)?;
-        let driver = Self { layout, state: Arc::new(Mutex::new(state)), trash, boot };
+        let state = read_state(&layout, &boot, &form)?;
+        let driver = Self { form, layout, state: Arc::new(Mutex::new(state)), trash, boot };
         driver.sync_in_background();
         Ok(driver)
     }
@@ -116,19 +112,14 @@ impl OverlayDriver {
         drop(std::thread::Builder::new().name("layer-sync".into()).spawn(work));
     }
 
-    fn unpack(&self, directory: &Path, chain: &Digest, tar: &mut dyn Read) -> Result<()> {
-        let files = directory.join("fs");
-        std::fs::create_dir(&files).map_err(file_error("make", &files))?;
-        set_mode(&files, 0o755)?;
-        let root = RootDir::open(&files).map_err(file_error("open", &files))?;
-        archive::extract(tar, &root, Path::new(""), &ExtractOptions::layer())
-            .map(drop)
-            .map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })
-    }
-
     /// Writes the layer's meta file and shows it under its name.
-    fn show_layer(&self, directory: &Path, chain: &Digest, parent: Option<&Digest>) -> Result<()> {
-        let usage = measure_path(&directory.join("fs"))?;
+    fn show_layer(
+        &self,
+        directory: &Path,
+        chain: &Digest,
+        parent: Option<&Digest>,
+        usage: Usage,
+    ) -> Result<()> {
         let meta = LayerMeta {
             parent: parent.cloned(),
             size: usage.size,
@@ -150,14 +141,32 @@ impl OverlayDriver {
         Ok(())
     }
 
-    fn lowers(&self, layers: &[Digest]) -> Result<Vec<PathBuf>> {
-        let state = self.lock();
-        let lower = |chain: &Digest| match state.layers.contains_key(chain) {
-            true => Ok(self.layout.layer(chain).join("fs")),
-            false => Err(SnapshotError::NoLayer { chain: chain.clone() }),
-        };
-        let lowers = layers.iter().rev().map(lower).collect::<Result<Vec<_>>>()?;
-        Ok(if lowers.is_empty() { vec![self.layout.empty()] } else { lowers })
+    fn lowers(&self, layers: &[Digest]) -> Result<Vec<Lower>> {
+        self.check_layers(&self.lock(), layers)?;
+        if layers.is_empty() {
+            return Ok(vec![self.layout.empty().into()]);
+        }
+        self.form.lowers(&self.layout, layers)
+    }
+
+    fn check_layers(&self, state: &State, layers: &[Digest]) -> Result<()> {
+        match layers.iter().find(|chain| !state.layers.contains_key(*chain)) {
+            Some(missing) => Err(SnapshotError::NoLayer { chain: missing.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&self, chain: &Digest, parent: Option<&Digest>, tar: LayerTar<'_>) -> Result<()> {
+        if self.has_layer(chain) {
+            return Ok(());
+        }
+        let fresh = self.layout.fresh()?;
+        let filled = self.form.fill(&fresh, chain, tar);
+        let result = filled.and_then(|usage| self.show_layer(&fresh, chain, parent, usage));
+        if fresh.exists() {
+            self.trash.take(&fresh);
+        }
+        result
     }
 
     /// The layers a snapshot stands on, lowest first.
@@ -170,7 +179,7 @@ impl OverlayDriver {
     fn stack_of(&self, key: &str, layers: &[Digest]) -> Result<Stack> {
         let mut lowers = self.lowers(layers)?;
         init::make(&self.layout, layers.last(), &lowers)?;
-        lowers.insert(0, self.layout.init(layers.last()));
+        lowers.insert(0, self.layout.init(layers.last()).into());
         let directory = self.layout.active(key);
         Ok(Stack { lowers, upper: Some((directory.join("upper"), directory.join("work"))) })
     }
@@ -180,9 +189,9 @@ impl OverlayDriver {
     }
 }
 
-impl Driver for OverlayDriver {
+impl<F: Form> Driver for Stacked<F> {
     fn name(&self) -> &'static str {
-        "overlay2"
+        self.form.name()
     }
 
     fn has_layer(&self, chain: &Digest) -> bool {
@@ -190,28 +199,16 @@ impl Driver for OverlayDriver {
     }
 
     fn add_layer(&self, chain: &Digest, parent: Option<&Digest>, tar: &mut dyn Read) -> Result<()> {
-        if self.has_layer(chain) {
-            return Ok(());
-        }
-        let fresh = self.layout.fresh()?;
-        let result = self.unpack(&fresh, chain, tar).and_then(|()| self.show_layer(&fresh, chain, parent));
-        if fresh.exists() {
-            self.trash.take(&fresh);
-        }
-        result
+        self.add(chain, parent, LayerTar::Stream(tar))
     }
 
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
-        let file = std::fs::File::open(tar).map_err(file_error("open", tar))?;
-        self.add_layer(chain, parent, &mut std::io::BufReader::with_capacity(READ, file))
+        self.add(chain, parent, LayerTar::File(tar))
     }
 
     fn open_layer(&self, chain: &Digest) -> Result<RootDir> {
-        if !self.has_layer(chain) {
-            return Err(SnapshotError::NoLayer { chain: chain.clone() });
-        }
-        let path = self.layout.layer(chain).join("fs");
-        RootDir::open(&path).map_err(file_error("open", &path))
+        self.check_layers(&self.lock(), std::slice::from_ref(chain))?;
+        self.form.open(&self.layout, chain)
     }
 
     fn discard_layer(&self, chain: &Digest) -> Result<()> {
@@ -221,6 +218,8 @@ impl Driver for OverlayDriver {
                 return Err(SnapshotError::LayerInUse { chain: chain.clone(), key: key.clone() });
             }
         }
+        // What stands on the layer, in memory or on disk, was made of it.
+        state.layers.keys().for_each(|above| self.form.forget(&self.layout, above));
         if state.layers.remove(chain).is_some() {
             self.trash.take(&self.layout.layer(chain));
         }
@@ -245,6 +244,7 @@ impl Driver for OverlayDriver {
         gone.sort_by_key(|chain| std::cmp::Reverse(depth(&state.layers, chain)));
         for chain in &gone {
             self.trash.take(&self.layout.layer(chain));
+            self.form.forget(&self.layout, chain);
             let init = self.layout.init(Some(chain));
             if init.exists() {
                 self.trash.take(&init);
@@ -276,9 +276,7 @@ impl Driver for OverlayDriver {
             let top = fresh.join(layout::top_name(layers.last()));
             std::fs::create_dir(&top).map_err(file_error("make", &top))?;
             let mut state = self.lock();
-            if let Some(missing) = layers.iter().find(|chain| !state.layers.contains_key(*chain)) {
-                return Err(SnapshotError::NoLayer { chain: missing.clone() });
-            }
+            self.check_layers(&state, layers)?;
             let target = self.layout.active(key);
             std::fs::rename(&fresh, &target).map_err(file_error("show", &target))?;
             state.active.insert(key.to_owned(), layers.last().cloned());
@@ -332,30 +330,6 @@ impl Driver for OverlayDriver {
     }
 }
 
-fn read_state(layout: &Layout, boot: &str) -> Result<State> {
-    let mut state = State::default();
-    for (path, name) in layout.list_layers()? {
-        let chain = format!("sha256:{name}").parse::<Digest>();
-        let meta = store::file::read_json::<LayerMeta>(&path.join("meta"));
-        match (chain, meta) {
-            (Ok(chain), Ok(Some(meta)))
-                if meta.unsynced.as_deref().is_none_or(|unpacked| unpacked == boot) =>
-            {
-                state.layers.insert(chain, meta);
-            }
-            // Perhaps damaged by a power cut: it is unpacked again from its blob when it is needed.
-            _ => std::fs::remove_dir_all(&path).map_err(file_error("remove", &path))?,
-        }
-    }
-    for (path, key) in layout.list_active()? {
-        match layout::read_top(&path) {
-            Some(top) => drop(state.active.insert(key, top)),
-            None => std::fs::remove_dir_all(&path).map_err(file_error("remove", &path))?,
-        }
-    }
-    Ok(state)
-}
-
 /// One flush of the file system covers all layers.
 fn sync_layers(layout: &Layout, state: &Mutex<State>, unsynced: &[Digest]) {
     let Ok(directory) = open_dir(&layout.root()) else { return };
@@ -371,24 +345,6 @@ fn sync_layers(layout: &Layout, state: &Mutex<State>, unsynced: &[Digest]) {
             *meta = synced;
         }
     }
-}
-
-fn depth(layers: &BTreeMap<Digest, LayerMeta>, chain: &Digest) -> usize {
-    let mut depth = 0;
-    let mut next = layers.get(chain).and_then(|meta| meta.parent.as_ref());
-    while let Some(parent) = next {
-        depth += 1;
-        next = layers.get(parent).and_then(|meta| meta.parent.as_ref()).filter(|_| depth < 10_000);
-    }
-    depth
-}
-
-fn check_key(key: &str) -> Result<()> {
-    let fits = !key.is_empty()
-        && key.len() <= 128
-        && !key.starts_with('.')
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if fits { Ok(()) } else { Err(SnapshotError::Key { key: key.to_owned() }) }
 }
 
 #[cfg(test)]

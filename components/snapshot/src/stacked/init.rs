@@ -4,16 +4,17 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use linux::overlay::Overlay;
+use linux::overlay::{Lower, Overlay};
 use linux::root::RootDir;
 use oci::Digest;
 use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use crate::error::{Result, file_error};
-use crate::overlay::layout::Layout;
+use crate::stacked::files::copy_root_attributes;
+use crate::stacked::layout::Layout;
 
 /// What Docker puts into its own initial layer.
 const DIRECTORIES: [&str; 4] = ["dev/pts", "dev/shm", "proc", "sys"];
@@ -21,7 +22,7 @@ const FILES: [&str; 5] = [".dockerenv", "etc/resolv.conf", "etc/hosts", "etc/hos
 const LINKS: [(&str, &str); 1] = [("etc/mtab", "/proc/mounts")];
 
 /// Makes the initial layer above a chain, unless it is there.
-pub(super) fn make(layout: &Layout, chain: Option<&Digest>, lowers: &[PathBuf]) -> Result<()> {
+pub(super) fn make(layout: &Layout, chain: Option<&Digest>, lowers: &[Lower]) -> Result<()> {
     let target = layout.init(chain);
     if target.exists() {
         return Ok(());
@@ -37,8 +38,8 @@ pub(super) fn make(layout: &Layout, chain: Option<&Digest>, lowers: &[PathBuf]) 
     }
 }
 
-/// After a start of the machine initial layers are made again: nothing uses them, and a power cut may have emptied
-/// them.
+/// After a start of the machine initial layers and images of chains are made again: nothing uses them, and a power cut may
+/// have emptied them.
 pub(super) fn forget_after_boot(layout: &Layout, boot: &str) -> Result<()> {
     let path = layout.boot();
     if std::fs::read_to_string(&path).is_ok_and(|last| last == boot) {
@@ -49,21 +50,22 @@ pub(super) fn forget_after_boot(layout: &Layout, boot: &str) -> Result<()> {
         let init = entry.map_err(file_error("list", &inits))?.path();
         std::fs::remove_dir_all(&init).map_err(file_error("remove", &init))?;
     }
+    let merged = layout.all_merged();
+    for entry in std::fs::read_dir(&merged).map_err(file_error("list", &merged))? {
+        let image = entry.map_err(file_error("list", &merged))?.path();
+        std::fs::remove_file(&image).map_err(file_error("remove", &image))?;
+    }
     std::fs::write(&path, boot).map_err(file_error("write", &path))
 }
 
 /// Works in a detached overlay: links of the image are resolved inside of it, directories keep its owners and modes.
-fn fill(fresh: &Path, lowers: &[PathBuf]) -> io::Result<()> {
+fn fill(fresh: &Path, lowers: &[Lower]) -> io::Result<()> {
     let (upper, work) = (fresh.join("upper"), fresh.join("work"));
     std::fs::create_dir(&upper)?;
     std::fs::create_dir(&work)?;
     if let Some(lower) = lowers.first() {
-        use std::os::unix::fs::{MetadataExt, chown};
-        let from = std::fs::metadata(lower)?;
-        chown(&upper, Some(from.uid()), Some(from.gid()))?;
-        std::fs::set_permissions(&upper, from.permissions())?;
+        copy_root_attributes(Some(lower), &upper).map_err(io::Error::other)?;
     }
-    // Volatile: unmounting another one flushes the whole file system, and after a power cut this is made again.
     // Volatile: unmounting another one flushes the whole file system. After a power cut this is made again.
     let overlay =
         Overlay { lowers: lowers.to_vec(), upper: Some((upper, work)), volatile: true, attributes: 0 };

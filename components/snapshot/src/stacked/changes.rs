@@ -4,10 +4,10 @@ use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use archive::tree::{is_opaque, sorted_names};
-use linux::overlay::Overlay;
+use linux::overlay::{Lower, Overlay};
 use linux::root::RootDir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
@@ -17,7 +17,7 @@ use crate::{Change, ChangeKind};
 const DEPTH: usize = 1024;
 
 /// The changes of an upper layer against the merged lower ones (uppermost first), sorted by path.
-pub(super) fn compare(upper: OwnedFd, lowers: &[PathBuf]) -> io::Result<Vec<Change>> {
+pub(super) fn compare(upper: OwnedFd, lowers: &[Lower]) -> io::Result<Vec<Change>> {
     let lower = Overlay { lowers: lowers.to_vec(), ..Overlay::default() }.mount()?;
     let mut comparison = Comparison { lower: RootDir::from_fd(lower), changes: Vec::new() };
     comparison.directory(upper.as_fd(), Path::new("/"), true, 0)?;

@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 use oci::Digest;
 use rustix::fs::IFlags;
 
+use crate::SnapshotError;
 use crate::error::{Result, file_error};
 
 /// The driver's directories.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
     /// Makes the directories and empties the one for new things.
-    pub(super) fn make(&self) -> Result<()> {
+    pub(crate) fn make(&self) -> Result<()> {
         let new = self.root.join("new");
         match std::fs::remove_dir_all(&new) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -27,7 +28,7 @@ impl Layout {
             }
             _ => {}
         }
-        for name in ["", "layers", "init", "active", "new", "trash", "empty"] {
+        for name in ["", "layers", "merged", "init", "active", "new", "trash", "empty"] {
             let path = self.root.join(name);
             store::file::make_private_dir(&path).map_err(file_error("prepare", &path))?;
         }
@@ -35,65 +36,74 @@ impl Layout {
         Ok(())
     }
 
-    pub(super) fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.root.clone()
     }
 
-    pub(super) fn layer(&self, chain: &Digest) -> PathBuf {
+    pub(crate) fn layer(&self, chain: &Digest) -> PathBuf {
         self.root.join("layers").join(chain.hex())
     }
 
+    /// The image of a whole chain.
+    pub(crate) fn merged(&self, chain: &Digest) -> PathBuf {
+        self.root.join("merged").join(chain.hex())
+    }
+
+    pub(crate) fn all_merged(&self) -> PathBuf {
+        self.root.join("merged")
+    }
+
     /// The initial layer above a chain, or above nothing.
-    pub(super) fn init(&self, chain: Option<&Digest>) -> PathBuf {
+    pub(crate) fn init(&self, chain: Option<&Digest>) -> PathBuf {
         self.root.join("init").join(chain.map_or("none", Digest::hex))
     }
 
-    pub(super) fn active(&self, key: &str) -> PathBuf {
+    pub(crate) fn active(&self, key: &str) -> PathBuf {
         self.root.join("active").join(key)
     }
 
     /// An empty layer, below roots that have none.
-    pub(super) fn empty(&self) -> PathBuf {
+    pub(crate) fn empty(&self) -> PathBuf {
         self.root.join("empty")
     }
 
     /// The file with the boot everything was last used in.
-    pub(super) fn boot(&self) -> PathBuf {
+    pub(crate) fn boot(&self) -> PathBuf {
         self.root.join("boot")
     }
 
-    pub(super) fn inits(&self) -> PathBuf {
+    pub(crate) fn inits(&self) -> PathBuf {
         self.root.join("init")
     }
 
-    pub(super) fn trash(&self) -> PathBuf {
+    pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
 
     /// A new directory of a name nobody has.
-    pub(super) fn fresh(&self) -> Result<PathBuf> {
+    pub(crate) fn fresh(&self) -> Result<PathBuf> {
         let path = self.root.join("new").join(model::id::random_hex());
         std::fs::create_dir(&path).map_err(file_error("make", &path))?;
         store::file::make_private_dir(&path).map_err(file_error("make", &path))?;
         Ok(path)
     }
 
-    pub(super) fn list_layers(&self) -> Result<Vec<(PathBuf, String)>> {
+    pub(crate) fn list_layers(&self) -> Result<Vec<(PathBuf, String)>> {
         list(&self.root.join("layers"))
     }
 
-    pub(super) fn list_active(&self) -> Result<Vec<(PathBuf, String)>> {
+    pub(crate) fn list_active(&self) -> Result<Vec<(PathBuf, String)>> {
         list(&self.root.join("active"))
     }
 }
 
 /// The name of the directory in a snapshot that says what it stands on.
-pub(super) fn top_name(top: Option<&Digest>) -> String {
+pub(crate) fn top_name(top: Option<&Digest>) -> String {
     format!("{TOP}{}", top.map_or("none", Digest::hex))
 }
 
 /// What a snapshot stands on; none when it does not say.
-pub(super) fn read_top(snapshot: &Path) -> Option<Option<Digest>> {
+pub(crate) fn read_top(snapshot: &Path) -> Option<Option<Digest>> {
     for entry in std::fs::read_dir(snapshot).ok()? {
         let name = entry.ok()?.file_name();
         match name.to_str().and_then(|name| name.strip_prefix(TOP)) {
@@ -106,6 +116,15 @@ pub(super) fn read_top(snapshot: &Path) -> Option<Option<Digest>> {
 }
 
 const TOP: &str = "top-";
+
+/// A key becomes the name of a directory.
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    let fits = !key.is_empty()
+        && key.len() <= 128
+        && !key.starts_with('.')
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if fits { Ok(()) } else { Err(SnapshotError::Key { key: key.to_owned() }) }
+}
 
 /// Has ext4 put each new directory into a block group of its own, as for home directories. Otherwise new trees get
 /// the group where old ones were just removed, and every file made there first skips all inodes deleted within the

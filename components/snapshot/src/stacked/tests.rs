@@ -1,6 +1,9 @@
 //! The contract, and what only this driver promises.
 
+use std::path::PathBuf;
+
 use super::*;
+use crate::OverlayDriver;
 
 struct Place(PathBuf);
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::error::{Result, file_error};
-use crate::overlay::layout::Layout;
+use crate::stacked::layout::Layout;
 
 /// The way out. Its thread sleeps until something comes and ends with the driver; what is left then goes at the next
 /// open.

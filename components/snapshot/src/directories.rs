@@ -1,0 +1,71 @@
+//! The directory driver: every layer a plain directory with its files and overlayfs' own whiteouts.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use archive::ExtractOptions;
+use linux::overlay::Lower;
+use linux::root::RootDir;
+use oci::Digest;
+
+use crate::error::{Result, file_error};
+use crate::stacked::files::{measure_path, set_mode};
+use crate::stacked::layout::Layout;
+use crate::stacked::{Form, LayerTar, Stacked};
+use crate::{SnapshotError, Usage};
+
+/// Bytes read at once from a layer's file.
+const READ: usize = 256 << 10;
+
+/// Layers as directories, in `layers/<hex>/fs`. Works on every kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Directories;
+
+/// The driver that unpacks layers to directories.
+pub type OverlayDriver = Stacked<Directories>;
+
+impl Stacked<Directories> {
+    /// Opens the directory (made 0700) and cleans up what a crash left.
+    pub fn open(root: &Path) -> Result<Self> {
+        Self::with_form(root, Directories)
+    }
+}
+
+impl Form for Directories {
+    fn name(&self) -> &'static str {
+        "overlay2"
+    }
+
+    fn is_here(&self, directory: &Path) -> bool {
+        directory.join("fs").is_dir()
+    }
+
+    fn fill(&self, directory: &Path, chain: &Digest, tar: LayerTar<'_>) -> Result<Usage> {
+        let files = directory.join("fs");
+        std::fs::create_dir(&files).map_err(file_error("make", &files))?;
+        set_mode(&files, 0o755)?;
+        let root = RootDir::open(&files).map_err(file_error("open", &files))?;
+        let options = ExtractOptions::layer();
+        let extracted = match tar {
+            LayerTar::Stream(stream) => archive::extract(stream, &root, Path::new(""), &options),
+            LayerTar::File(path) => {
+                let file = File::open(path).map_err(file_error("open", path))?;
+                archive::extract(BufReader::with_capacity(READ, file), &root, Path::new(""), &options)
+            }
+        };
+        extracted.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
+        measure_path(&files)
+    }
+
+    fn lowers(&self, layout: &Layout, layers: &[Digest]) -> Result<Vec<Lower>> {
+        Ok(layers.iter().rev().map(|chain| layout.layer(chain).join("fs").into()).collect())
+    }
+
+    fn open(&self, layout: &Layout, chain: &Digest) -> Result<RootDir> {
+        let path = layout.layer(chain).join("fs");
+        RootDir::open(&path).map_err(file_error("open", &path))
+    }
+
+    fn forget(&self, _: &Layout, _: &Digest) {}
+}
