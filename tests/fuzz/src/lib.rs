@@ -108,6 +108,26 @@ pub fn registry_document(data: &[u8]) {
     }
 }
 
+/// What clients send to the registry: a path, a query, ranges, a manifest; one line each, the manifest last.
+pub fn registry_request(data: &[u8]) {
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
+    let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default();
+    let (path, query, range) = (text(), text(), text());
+    if let Ok(Some(route)) = registry::server::route::Route::parse(path)
+        && let Some(name) = route.repository()
+    {
+        assert!(!name.as_str().split('/').any(|part| part.is_empty() || part == ".."), "{name}");
+    }
+    for name in ["n", "last", "digest", "mount"] {
+        let _ = registry::server::route::parameters(query, name).count();
+    }
+    if let registry::server::Wanted::Part(part) = registry::server::wanted(Some(range), 1000) {
+        assert!(part.start < part.end && part.end <= 1000, "{part:?}");
+    }
+    let _ = registry::server::chunk(range);
+    let _ = registry::registry::Document::parse(lines.next().unwrap_or_default(), None);
+}
+
 #[cfg(test)]
 mod tests {
     /// Random numbers, the same in every run.
@@ -197,5 +217,14 @@ mod tests {
             br#"{"architecture":"amd64","os":"linux","config":{"Env":["A=b"],"Cmd":["sh"],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":["sha256:1111111111111111111111111111111111111111111111111111111111111111"]},"history":[{"created":"2026-01-01T00:00:00Z"}]}"#,
             br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":1},"layers":[]}"#,
         ], super::image_config);
+    }
+
+    #[test]
+    fn registry_requests() {
+        damage(&[
+            b"/v2/a/b/manifests/latest\nn=5&last=a%2Fb\nbytes=3-7\n{\"schemaVersion\":2,\"manifests\":[]}",
+            b"/v2/a/blobs/sha256:1111111111111111111111111111111111111111111111111111111111111111\nx\n0-99\n",
+            b"/v2/a/blobs/uploads/x%2f..\ndigest=sha256:1&mount=&from=\nbytes=-5\n[",
+        ], super::registry_request);
     }
 }
