@@ -60,7 +60,8 @@ pub(crate) struct Walk<'a> {
 }
 
 impl Resolved {
-    /// Finds out what a name stands for. Nothing that was not compared with its digest is read.
+    /// Finds out what a name stands for. Nothing that was not compared with its digest is read. `there` is called once
+    /// when the registry has the name, before its platforms are looked at.
     ///
     /// # Errors
     /// When the registry does not have it, or has something that is not taken.
@@ -70,14 +71,16 @@ impl Resolved {
         wish: &Wish,
         limits: &Limits,
         stop: &Stop,
+        there: &dyn Fn(),
     ) -> Result<Self> {
-        Walk { sources, content, limits, stop }.walk(wish)
+        Walk { sources, content, limits, stop }.walk(wish, there)
     }
 }
 
 impl Walk<'_> {
-    fn walk(&self, wish: &Wish) -> Result<Resolved> {
+    fn walk(&self, wish: &Wish, there: &dyn Fn()) -> Result<Resolved> {
         let (target, mut document) = self.target(&wish.target)?;
+        there();
         let (mut chosen, mut extras) = (target.clone(), Vec::new());
         for _ in 0..=DEPTH {
             match document {

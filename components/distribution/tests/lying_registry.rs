@@ -212,7 +212,7 @@ fn pull_with(settings: Settings, registry: &str, credentials: &Credentials, memo
             explicit: false,
             name: reference.familiar(),
         };
-        let found = Resolved::find(&sources, memory, &wish, &limits, &stop)?;
+        let found = Resolved::find(&sources, memory, &wish, &limits, &stop, &|| ())?;
         let told = |_: usize, step: Step| steps.lock().unwrap().push(step);
         let gate = Gate::new(3);
         let fetch = Fetch::new(&sources, memory, &found.layers, &limits, &gate, &stop, &told);

@@ -113,10 +113,12 @@ impl Pull<'_> {
         };
         let blobs = Blobs(images.content());
         let limits = self.inner.registries.limits();
-        let found = Resolved::find(&sources, &blobs, &wish, &limits, self.stop);
+        let there = || {
+            let text = format!("Pulling from {}", reference.path());
+            self.say(Progress::status(words::target(reference, &wish.target), text));
+        };
+        let found = Resolved::find(&sources, &blobs, &wish, &limits, self.stop, &there);
         let found = found.map_err(|error| translated(error, reference))?;
-        let id = wish.target.text().to_owned();
-        self.say(Progress::status(id, format!("Pulling from {}", reference.path())));
         layers::fetch(self, &sources, &found)?;
         let newer = self.keep(reference, &found, &lease)?;
         self.say(Progress::status("", format!("Digest: {}", found.target.digest)));

@@ -65,7 +65,7 @@ pub(super) fn push(
         wanted.map(|text| text.parse::<oci::Platform>().map_err(Error::from_kinded)).transpose()?;
     progress(Progress::status("", format!("The push refers to repository [{}]", reference.name())));
     let tags = tags(inner, &reference);
-    if tags.is_empty() {
+    if tags.is_empty() && !is_known(inner, &reference) {
         let name = reference.familiar_name();
         return Err(Error::not_found(format!("An image does not exist locally with the tag: {name}")));
     }
@@ -73,6 +73,13 @@ pub(super) fn push(
     let client = inner.registries.client(&parameters.caller);
     let repository =
         client.repository(&reference, &parameters.caller.credentials, Access::Push).map_err(failure)?;
+    if tags.is_empty() {
+        let text = match reference.tag() {
+            Some(_) => format!("tag does not exist: {}", reference.familiar()),
+            None => format!("no tags to push for {}", reference.familiar_name()),
+        };
+        return Err(Error::not_found(text));
+    }
     let (limits, gate) = (inner.registries.limits(), inner.registries.uploads());
     let work = Work { inner, repository, reference, platform, limits, gate, stop, tell };
     std::thread::scope(|scope| {
@@ -105,6 +112,12 @@ fn tags(inner: &Inner, reference: &Reference) -> Vec<(String, Digest)> {
     }
     found.sort();
     found
+}
+
+/// Whether any image has a name of this repository.
+fn is_known(inner: &Inner, reference: &Reference) -> bool {
+    let images = inner.storage.images.list();
+    images.iter().flat_map(|image| &image.names).any(|name| name.name() == reference.name())
 }
 
 impl Work<'_> {

@@ -1,8 +1,12 @@
 //! `rmi` and `image prune`.
 
+use std::sync::Arc;
+
 use api::image::{DeleteItem, PruneResponse};
-use image::{Removed, Use};
+use image::{Image, Removed, Use};
 use model::Filters;
+use oci::Digest;
+use snapshot::Snapshots;
 
 use super::{event_with, labels_of};
 use crate::container::list::parse_until;
@@ -13,11 +17,12 @@ use crate::{Error, Result};
 
 pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
     let labels = labels_of(inner, name);
+    let before = inner.storage.images.list();
     let removed =
         inner.storage.images.remove(name, force, !no_prune, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &labels);
-    collect(inner)?;
-    Ok(items(&removed))
+    let layers = collect(inner)?;
+    Ok(items(&removed, &before, layers))
 }
 
 /// Every container's image.
@@ -58,28 +63,42 @@ fn tell(inner: &Inner, removed: &[Removed], labels: &std::collections::BTreeMap<
     }
 }
 
-/// Layers no image and no container stands on any more go.
-fn collect(inner: &Inner) -> Result<()> {
+/// Layers no image and no container stands on any more go; their chain ids.
+fn collect(inner: &Inner) -> Result<Vec<Digest>> {
     let images = inner.storage.images.list();
     let layers = images.iter().map(|image| image.diff_ids());
-    inner.storage.snapshots.collect(layers).map(|_| ()).map_err(Error::from_kinded)
+    inner.storage.snapshots.collect(layers).map_err(Error::from_kinded)
 }
 
-fn items(removed: &[Removed]) -> Vec<DeleteItem> {
-    removed
-        .iter()
-        .map(|step| match step {
-            Removed::Untagged { name, .. } => DeleteItem { untagged: name.clone(), ..DeleteItem::default() },
-            Removed::Deleted(id) => DeleteItem { deleted: id.to_string(), ..DeleteItem::default() },
-        })
-        .collect()
+/// What happened step by step: an image's layers that went are told after it, the uppermost first.
+fn items(removed: &[Removed], before: &[Arc<Image>], mut layers: Vec<Digest>) -> Vec<DeleteItem> {
+    let deleted = |digest: &Digest| DeleteItem { deleted: digest.to_string(), ..DeleteItem::default() };
+    let mut items = Vec::new();
+    for step in removed {
+        match step {
+            Removed::Untagged { name, .. } => {
+                items.push(DeleteItem { untagged: name.clone(), ..DeleteItem::default() });
+            }
+            Removed::Deleted(id) => {
+                items.push(deleted(id));
+                let image = before.iter().find(|image| image.id == *id);
+                let chains = image.map(|image| Snapshots::chains(image.diff_ids())).unwrap_or_default();
+                for chain in chains.iter().rev() {
+                    if let Some(at) = layers.iter().position(|layer| layer == chain) {
+                        items.push(deleted(&layers.swap_remove(at)));
+                    }
+                }
+            }
+        }
+    }
+    items
 }
 
 pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     filters.allow_only(&["dangling", "label", "label!", "until"]).map_err(Error::from_kinded)?;
     let only_dangling = crate::image::flag(filters, "dangling")?.unwrap_or(true);
     let until = parse_until(filters)?;
-    let before = image_space(inner)?;
+    let (held, before) = (inner.storage.images.list(), image_space(inner)?);
     let none = std::collections::BTreeMap::new();
     let mut choose = |image: &::image::Image| {
         (!only_dangling || image.is_dangling())
@@ -88,7 +107,7 @@ pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     };
     let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &none);
-    collect(inner)?;
+    let layers = collect(inner)?;
     if !only_dangling {
         // What broken pulls left belongs to nobody either.
         inner
@@ -101,6 +120,6 @@ pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     let space_reclaimed = before.saturating_sub(image_space(inner)?);
     let attributes = [("reclaimed".to_owned(), space_reclaimed.to_string())].into();
     inner.events.publish(EventType::Image, "prune", "", attributes);
-    let deleted = items(&removed);
+    let deleted = items(&removed, &held, layers);
     Ok(PruneResponse { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
 }

@@ -35,7 +35,8 @@ fn refused(error: RegistryError) -> Error {
         RegistryError::Refused { status: 401, request, .. } if request.ends_with("/v2/\"") => {
             let url = request.split('"').nth(1).unwrap_or_default().to_owned();
             let text = format!("login attempt to {url} failed with status: 401 Unauthorized");
-            Error::invalid(text).with_kind(ErrorKind::Unauthorized)
+            // Docker 26 counts this as a failure of its own, and only what a token server refuses as unauthorised.
+            Error::internal(text)
         }
         RegistryError::NoCredentials { .. } => Error::from_kinded(error).with_kind(ErrorKind::Unauthorized),
         _ if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden) => {

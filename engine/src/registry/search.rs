@@ -33,8 +33,7 @@ pub(super) fn search(
     let (official, automated) = (flag(filters, "is-official")?, flag(filters, "is-automated")?);
     let mut stars = 0;
     for text in filters.get("stars") {
-        let wrong = || Error::invalid(format!("invalid filter 'stars=[{text}]'"));
-        stars = stars.max(text.parse::<i64>().map_err(|_| wrong())?);
+        stars = stars.max(text.parse::<i64>().map_err(|error| no_number(text, &error))?);
     }
     let limit = match parameters.limit {
         0 => USUAL,
@@ -63,6 +62,16 @@ pub(super) fn search(
             description: result.description.unwrap_or_default(),
         })
         .collect())
+}
+
+/// A count of stars that is none, in Docker's words.
+fn no_number(text: &str, error: &std::num::ParseIntError) -> Error {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let reason = match error.kind() {
+        PosOverflow | NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    Error::invalid(format!("invalid filter 'stars={text}': strconv.Atoi: parsing {text:?}: {reason}"))
 }
 
 /// The registry before the first slash, when it looks like one.

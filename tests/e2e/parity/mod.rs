@@ -67,7 +67,9 @@ macro_rules! suite {
     };
 }
 
-suite!(api, exec, files, images, inspect, lifecycle, logs, manifest, options, ps, run, system);
+suite!(
+    api, exec, files, images, inspect, lifecycle, login, logs, manifest, options, ps, registry, run, system
+);
 
 #[test]
 fn the_suite_is_large_enough() {

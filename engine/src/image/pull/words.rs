@@ -2,6 +2,16 @@
 
 use api::image::{Progress, ProgressDetail};
 use distribution::Step;
+use oci::Reference;
+use registry_client::Target;
+
+/// What is pulled: a tag as such, a digest with its repository.
+pub(super) fn target(reference: &Reference, target: &Target) -> String {
+    match target {
+        Target::Tag(tag) => tag.clone(),
+        Target::Digest(digest) => format!("{}@{digest}", reference.name()),
+    }
+}
 
 /// The last line.
 pub(super) fn end(name: &str, newer: bool) -> Progress {
