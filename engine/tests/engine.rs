@@ -260,7 +260,10 @@ fn changes_export_commit_and_archives() {
     fixture.remove(&made);
     let mut archive = Vec::new();
     images.save(&["made".to_owned()]).unwrap().write_to(fixture.engine(), &mut archive).unwrap();
-    assert_eq!(images.remove("made", false, false).unwrap().len(), 2);
+    // The name, the image, and the layer nobody else stands on.
+    let steps = images.remove("made", false, false).unwrap();
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    assert_eq!((steps[0].untagged.as_str(), &steps[1].deleted), ("made:latest", &image));
     let mut lines = Vec::new();
     images.load(&mut archive.as_slice(), &mut |line| lines.push(line.stream)).unwrap();
     assert_eq!(lines, ["Loaded image: made:latest\n"]);
