@@ -103,6 +103,23 @@ impl Registry {
         registry
     }
 
+    /// Starts ours with a configuration of the caller's (`listen`, `tls`, ...) in a folder of its own below `dir`; empty.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn empty(dir: &Path, mut config: Value) -> Self {
+        let dir = dir.join("registry-empty");
+        std::fs::create_dir_all(&dir).expect("make the registry's folder");
+        config["root"] = json!(dir.join("data"));
+        let path = dir.join("config.json");
+        std::fs::write(&path, config.to_string()).expect("configure the registry");
+        let mut command = Command::new(Program::Wharf.path().expect("wharf-registry"));
+        command.arg("serve").arg("--config").arg(path).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("start a registry");
+        let address = listening(&mut child);
+        Self { child, dir, address }
+    }
+
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         &self.address

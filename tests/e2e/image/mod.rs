@@ -2,6 +2,7 @@
 
 mod housekeeping;
 mod pull;
+mod registry;
 
 use testkit::Engine;
 
