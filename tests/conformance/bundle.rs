@@ -312,12 +312,12 @@ fn make_rootfs(root: &Path) {
     if !kept.exists() {
         // A name of its own: other checks do the same at the same time.
         let part = root.join("busybox.part");
-        fs::copy(&busybox, &part).expect("copy busybox");
+        testkit::image::copy_program(&busybox, &part);
         fs::rename(&part, &kept).expect("keep busybox");
     }
     let program = root.join("bin/busybox");
     if fs::hard_link(&kept, &program).is_err() {
-        fs::copy(&busybox, &program).expect("copy busybox");
+        testkit::image::copy_program(&busybox, &program);
     }
     for name in APPLETS {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).expect("link a program");

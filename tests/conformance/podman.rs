@@ -37,8 +37,8 @@ fn podman_runs_executes_stops_and_removes() {
     let place = format!("/var/tmp/wharf-podman-{}", std::process::id());
     let host = root.join(place.trim_start_matches('/'));
     std::fs::create_dir_all(host.join("image/bin")).expect("make a directory");
-    std::fs::copy(program(), host.join("wharf-runtime")).expect("copy the runtime");
-    std::fs::copy(testkit::image::busybox_program(), host.join("image/bin/busybox")).expect("copy busybox");
+    testkit::image::copy_program(&program(), &host.join("wharf-runtime"));
+    testkit::image::copy_program(&testkit::image::busybox_program(), &host.join("image/bin/busybox"));
     for name in ["sh", "sleep", "echo", "cat", "id", "hostname", "grep"] {
         let _ = std::os::unix::fs::symlink("busybox", host.join("image/bin").join(name));
     }

@@ -27,9 +27,7 @@ fn programs_are_found_by_the_containers_path() {
     let mut bundle =
         Bundle::new().with("/process/args", json!(["tool"])).with("/process/env", json!(["PATH=/opt:/bin"]));
     std::fs::create_dir(bundle.root("opt")).expect("make a directory");
-    std::fs::write(bundle.root("opt/tool"), "#!/bin/sh\necho found\n").expect("write");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(bundle.root("opt/tool"), mode).expect("chmod");
+    testkit::image::write_program(&bundle.root("opt/tool"), "#!/bin/sh\necho found\n");
     prints(&bundle, "found");
     bundle.set("/process/env", json!(["PATH=/bin"]));
     bundle.run().fails();

@@ -54,6 +54,23 @@ pub fn debian_tar() -> PathBuf {
     })
 }
 
+/// Copies a program that is going to be executed. Another process writes the copy: a descriptor open for writing in
+/// this one could be inherited by whatever another thread starts just then, and the program be "busy" for a moment.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--").args([from, to]).status().expect("run cp");
+    assert!(status.success(), "copying {} failed", from.display());
+}
+
+/// Writes a script that is going to be executed, by another process for the same reason.
+pub fn write_program(path: &Path, text: &str) {
+    let status = Command::new("sh")
+        .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", text])
+        .arg(path)
+        .status()
+        .expect("run sh");
+    assert!(status.success(), "writing {} failed", path.display());
+}
+
 /// The static busybox of the machine.
 pub fn busybox_program() -> PathBuf {
     ["/bin/busybox", "/usr/bin/busybox"]

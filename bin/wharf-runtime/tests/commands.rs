@@ -23,9 +23,7 @@ impl World {
         for directory in ["dev", "proc", "sys"] {
             std::fs::create_dir(path.join("rootfs").join(directory)).unwrap();
         }
-        let busybox =
-            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists()).unwrap();
-        std::fs::copy(busybox, bin.join("busybox")).unwrap();
+        testkit::image::copy_program(&testkit::image::busybox_program(), &bin.join("busybox"));
         for name in ["sh", "echo", "sleep", "cat", "id", "ls", "tty", "env"] {
             std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
         }

@@ -152,8 +152,11 @@ fn an_idle_engine_sleeps() {
             })
             .sum()
     };
-    std::thread::sleep(Duration::from_millis(500));
-    let before = switches();
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(switches() - before, 0, "an idle engine woke up");
+    // What the start left to do ends at some moment, later on a busy machine; whatever wakes up again and again does not.
+    let quiet = || {
+        let before = switches();
+        std::thread::sleep(Duration::from_secs(2));
+        switches() == before
+    };
+    assert!((0..6).any(|_| quiet()), "an idle engine went on waking up");
 }

@@ -137,8 +137,7 @@ impl Client {
 
     fn helper(&self, name: &str, script: &str) {
         let path = self.folder.path().join("bin").join(format!("docker-credential-{name}"));
-        std::fs::write(&path, script).expect("write a helper");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("make it executable");
+        testkit::image::write_program(&path, script);
     }
 
     fn configure(&self, text: &str) {

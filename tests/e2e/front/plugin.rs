@@ -1,6 +1,5 @@
 //! Programs `docker-NAME` in the configuration's `cli-plugins` folder become commands.
 
-use std::os::unix::fs::PermissionsExt as _;
 
 use super::folder::Folder;
 
@@ -18,9 +17,7 @@ exit 7
 fn place(folder: &Folder, name: &str, text: &str) {
     let dir = folder.path().join("cli-plugins");
     std::fs::create_dir_all(&dir).expect("make a folder");
-    let file = dir.join(name);
-    std::fs::write(&file, text).expect("write a program");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("make it executable");
+    testkit::image::write_program(&dir.join(name), text);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use linux::pidfd::{self, Exit};
@@ -26,9 +26,7 @@ impl Bundle {
         for directory in ["bin", "dev", "etc", "proc", "sys", "tmp", "root", "home/user"] {
             std::fs::create_dir_all(root.join(directory)).unwrap();
         }
-        let busybox =
-            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists()).unwrap();
-        std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
+        testkit::image::copy_program(&testkit::image::busybox_program(), &root.join("bin/busybox"));
         for name in [
             "sh", "ls", "cat", "echo", "id", "sleep", "mount", "stat", "touch", "hostname", "true", "tty",
             "ps", "kill", "head", "readlink", "test", "mkdir", "ln", "grep", "tr", "env", "pwd", "mv", "rm",
