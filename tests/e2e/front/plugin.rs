@@ -1,6 +1,5 @@
 //! Programs `docker-NAME` in the configuration's `cli-plugins` folder become commands.
 
-
 use super::folder::Folder;
 
 const HELLO: &str = r#"#!/bin/sh

@@ -88,6 +88,18 @@ impl Contender {
         }
     }
 
+    /// Makes something on the loopback interface that the engine sees as its own.
+    pub(crate) fn beside<T: Send>(
+        &self,
+        make: impl FnOnce() -> Result<T, String> + Send,
+    ) -> Result<T, String> {
+        let Daemon::Docker(reference) = &self.daemon else { return make() };
+        let enter_and_make = || reference.enter_network().and_then(|()| make());
+        std::thread::scope(|scope| {
+            scope.spawn(enter_and_make).join().unwrap_or_else(|_| Err("the thread ended early".to_owned()))
+        })
+    }
+
     /// A text that is in the command line of each of the engine's processes.
     pub(crate) fn family(&self) -> Vec<u32> {
         match &self.daemon {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::measure::{self, Cost, cycles};
 use super::report::{Better, Report};
-use super::{Contender, Pair};
+use super::{Contender, Pair, transfer_rows};
 use crate::Outcome;
 
 /// Turns of each engine.
@@ -15,13 +15,15 @@ const LAYERS: usize = 20;
 const FILES: usize = 5_000;
 
 /// An image that both engines get as the same archive.
-struct Sample {
-    archive: PathBuf,
-    name: &'static str,
-    words: &'static str,
+pub(super) struct Sample {
+    pub(super) archive: PathBuf,
+    pub(super) name: &'static str,
+    pub(super) words: &'static str,
     /// Ratios for wall and CPU of `load`: reach and aim.
     wall: (f64, f64),
     cpu: (f64, f64),
+    /// The same for `pull`.
+    pub(super) pull: (f64, f64),
 }
 
 /// One layer of a Debian system, and twenty layers.
@@ -32,6 +34,7 @@ pub(crate) fn images(pair: &mut Pair, report: &mut Report) -> Outcome {
         words: "Debian, 1 layer",
         wall: (4.0, 8.0),
         cpu: (6.0, 12.0),
+        pull: (3.0, 6.0),
     };
     let twenty = Sample {
         archive: twenty_layers(&pair.docker)?,
@@ -39,9 +42,12 @@ pub(crate) fn images(pair: &mut Pair, report: &mut Report) -> Outcome {
         words: "20 layers",
         wall: (3.0, 6.0),
         cpu: (5.0, 10.0),
+        pull: (3.0, 5.0),
     };
     load_save_remove(pair, report, &single, true)?;
     load_save_remove(pair, report, &twenty, false)?;
+    transfer_rows::push_and_pull(pair, report, &single, true)?;
+    transfer_rows::push_and_pull(pair, report, &twenty, false)?;
     peak_memory(pair, report, &single)
 }
 
@@ -181,6 +187,6 @@ fn cached(name: &str, make: impl FnOnce(&Path) -> Outcome) -> Result<PathBuf, St
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size that is shown")]
-fn megabytes(path: &Path) -> Result<f64, String> {
+pub(super) fn megabytes(path: &Path) -> Result<f64, String> {
     std::fs::metadata(path).map(|file| file.len() as f64 / 1e6).map_err(|error| error.to_string())
 }

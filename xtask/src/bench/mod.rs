@@ -12,6 +12,7 @@ mod registry_rows;
 mod report;
 mod run_rows;
 mod runtime_rows;
+mod transfer_rows;
 
 use crate::Outcome;
 use contender::Contender;

@@ -18,6 +18,8 @@ const LARGE: usize = 64 << 20;
 /// Turns of each measurement; the two registries alternate.
 const TURNS: usize = 5;
 const PEER: &str = "docker-registry";
+/// So that several registries at once have folders of their own.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// Measures both, turn by turn.
 pub(super) fn run(binaries: &Path, report: &mut Report) -> Outcome {
@@ -58,9 +60,10 @@ pub(super) fn run(binaries: &Path, report: &mut Report) -> Outcome {
 }
 
 /// A running registry.
-struct Contender {
+pub(super) struct Contender {
     child: Child,
-    address: String,
+    /// Where it listens, on loopback.
+    pub(super) address: String,
     work: PathBuf,
 }
 
@@ -72,6 +75,11 @@ struct Image {
 
 impl Contender {
     fn docker() -> Result<Self, String> {
+        Self::docker_with(None)
+    }
+
+    /// Debian's registry, with a copy of what another one holds.
+    pub(super) fn docker_with(seed: Option<&Self>) -> Result<Self, String> {
         let places = [
             PathBuf::from("/usr/bin/docker-registry"),
             crate::reference::reference_root().join("usr/bin/docker-registry"),
@@ -79,6 +87,11 @@ impl Contender {
         let program = places.into_iter().find(|path| path.is_file());
         let program = program.ok_or("the Debian package docker-registry is not installed")?;
         Self::start(PEER, |work, address| {
+            if let Some(seed) = seed {
+                let copied =
+                    Command::new("cp").arg("-a").args([seed.work.join("data"), work.join("data")]).status();
+                copied.map_err(|error| format!("cp: {error}"))?;
+            }
             let config = format!(
                 "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: \
                  {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: \"{address}\"}}\n",
@@ -101,7 +114,8 @@ impl Contender {
 
     fn start(name: &str, command: impl Fn(&Path, &str) -> Result<Command, String>) -> Result<Self, String> {
         let text = |error: std::io::Error| format!("{name}: {error}");
-        let work = PathBuf::from(format!("/var/tmp/wharf-bench-{name}-{}", std::process::id()));
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let work = PathBuf::from(format!("/var/tmp/wharf-bench-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&work).map_err(text)?;
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.map_err(text)?.to_string();
@@ -119,6 +133,12 @@ impl Contender {
             std::thread::sleep(Duration::from_millis(10));
         }
         Err(format!("{name} did not answer"))
+    }
+
+    /// Takes its process out of what is accounted to the engines.
+    pub(super) fn leave_accounts(&self) -> Outcome {
+        let path = "/sys/fs/cgroup/cpuacct/cgroup.procs";
+        std::fs::write(path, self.child.id().to_string()).map_err(|error| format!("{path}: {error}"))
     }
 
     fn connect(&self) -> Result<Connection, String> {
