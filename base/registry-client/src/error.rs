@@ -113,6 +113,17 @@ impl RegistryError {
         }
     }
 
+    /// Whether nobody could be spoken to: no connection, or no TLS on the other side.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Exchange { cause: HttpError::Connect(_), .. } => true,
+            Self::Exchange { cause: HttpError::Broken(cause), .. } => {
+                cause.to_string().contains("server gave HTTP response to HTTPS client")
+            }
+            _ => false,
+        }
+    }
+
     /// When to come again, if the registry said so.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

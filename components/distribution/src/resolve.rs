@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use oci::Platform;
 use oci::image::{Descriptor, ImageConfig, Manifest};
-use registry_client::{RegistryError, Stop, Target};
+use registry_client::{RegistryError, Repository, Stop, Target};
 
 use crate::content::{Content, ContentError, Take};
 use crate::document::{self, CONFIG_LIMIT, Document, DocumentError};
 use crate::error::{DistributionError, Result};
-use crate::retry::{Limits, until_done};
+use crate::retry::{Attempts, Limits, until_done};
 use crate::sources::Sources;
 
 /// What is wanted.
@@ -105,15 +105,12 @@ impl Walk<'_> {
                 self.content.read(digest).ok().map(|bytes| (digest.clone(), String::new(), bytes))
             }
             Target::Tag(_) => {
-                let looked = until_done(self.limits, self.stop, || {
-                    Ok(self.sources.ask(|place| place.head(target))?)
-                });
-                if let Err(error @ DistributionError::Registry(RegistryError::NoCredentials { .. })) = looked
-                {
-                    return Err(error);
-                }
-                // A registry that does not answer HEAD may answer GET, and says more then.
-                let found = looked.ok().flatten();
+                let once = Limits { attempts: 1, ..self.limits.clone() };
+                let found = match self.first(&once, |place| place.head(target)) {
+                    Err(DistributionError::Registry(error)) if is_final(&error) => return Err(error.into()),
+                    // A registry that does not answer HEAD may answer GET, and says more then.
+                    looked => looked.ok().flatten(),
+                };
                 found.and_then(|found| {
                     let bytes = self.content.read(&found.digest).ok()?;
                     Some((found.digest, found.media_type, bytes))
@@ -123,8 +120,7 @@ impl Walk<'_> {
         let (digest, said, bytes) = match here {
             Some(here) => here,
             None => {
-                let ask = || Ok(self.sources.ask(|place| place.manifest(target))?);
-                let found = until_done(self.limits, self.stop, ask)?;
+                let found = self.first(self.limits, |place| place.manifest(target))?;
                 (found.descriptor.digest, found.descriptor.media_type, found.bytes)
             }
         };
@@ -132,6 +128,25 @@ impl Walk<'_> {
         let descriptor = Descriptor::new(&document::media_type(&document, &said), digest, bytes.len() as u64);
         self.keep(&descriptor, &bytes)?;
         Ok((descriptor, document))
+    }
+
+    /// A question a pull begins with. Where nobody can be reached there is no waiting: the name is wrong or the registry
+    /// is down, and whoever typed it wants to know. Asked again at once, since a connection may have been an old one.
+    fn first<T>(
+        &self,
+        limits: &Limits,
+        question: impl Fn(&Repository) -> std::result::Result<T, RegistryError>,
+    ) -> Result<T> {
+        let mut attempts = Attempts::new(limits, self.stop);
+        let mut lost = false;
+        loop {
+            match self.sources.ask(&question) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is_unreachable() && !lost => lost = true,
+                Err(error) if error.is_unreachable() => return Err(error.into()),
+                Err(error) => attempts.again(error.into(), &|_| {})?,
+            }
+        }
     }
 
     /// A document named by another one.
@@ -226,6 +241,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Whether asking in another way is of no use.
+fn is_final(error: &RegistryError) -> bool {
+    error.is_unreachable() || matches!(error, RegistryError::NoCredentials { .. } | RegistryError::Cancelled)
 }
 
 /// The store did not take bytes.
