@@ -5,6 +5,7 @@ mod crash;
 mod fault;
 mod front;
 mod image;
+mod in_place;
 mod isolation;
 mod parity;
 mod resource;

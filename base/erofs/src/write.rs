@@ -92,4 +92,6 @@ fn number32(number: u64) -> [u8; 4] {
 }
 
 #[cfg(test)]
+mod judge;
+#[cfg(test)]
 mod tests;

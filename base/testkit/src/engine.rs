@@ -107,6 +107,18 @@ impl Engine {
         engine
     }
 
+    /// Starts an engine that keeps layers as they came, if the kernel can use them so; else says why not.
+    ///
+    /// # Errors
+    /// The daemon's words, when it refuses because of the kernel; any other refusal is a failed test.
+    pub fn start_in_place() -> Result<Self, String> {
+        let mut engine = Self::prepare(&["--storage-driver", "erofs"]);
+        engine.daemon = Some(engine.spawn_daemon());
+        let Err(said) = engine.ready() else { return Ok(engine) };
+        let why = said.lines().find(|line| line.contains("the kernel cannot use layers in place"));
+        why.map(str::to_owned).map_or_else(|| panic!("wharfd did not start:\n{said}"), Err)
+    }
+
     /// Starts an engine whose data root is a small disk of its own, seen by this engine and its containers only.
     pub fn on_disk(kind: crate::disk::Kind, mebibytes: u32) -> Self {
         let mut engine = Self::prepare(&[]);
@@ -191,7 +203,7 @@ impl Engine {
             .args(["--bridge-name", &self.slot.bridge()])
             .args(["--bip", &self.slot.bridge_address()])
             .args(["--cgroup-parent", &self.slot.cgroup_parent()])
-            .args(storage_driver())
+            .args(self.driver_arguments())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the daemon's log"))
@@ -201,18 +213,32 @@ impl Engine {
     }
 
     fn wait_until_ready(&mut self) {
+        if let Err(said) = self.ready() {
+            panic!("wharfd did not get ready:\n{said}");
+        }
+    }
+
+    /// Waits until the daemon answers; why it does not.
+    fn ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             if crate::http::get(&self.socket_path(), "/_ping").is_ok_and(|answer| answer.status == 200) {
-                return;
+                return Ok(());
             }
             let ended = self.daemon.as_mut().and_then(|child| child.try_wait().expect("look at wharfd"));
             if let Some(status) = ended {
-                panic!("wharfd ended at its start ({status}):\n{}", self.log());
+                return Err(format!("wharfd ended at its start ({status}):\n{}", self.log()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("wharfd did not answer within 30 seconds:\n{}", self.log());
+        Err(format!("wharfd did not answer within 30 seconds:\n{}", self.log()))
+    }
+
+    /// A test that names a driver gets that one.
+    fn driver_arguments(&self) -> Vec<String> {
+        let named = self.arguments.iter().any(|argument| argument == "--storage-driver");
+        let driver = storage_driver().filter(|_| !named);
+        driver.map(|name| vec!["--storage-driver".to_owned(), name]).unwrap_or_default()
     }
 
     /// Ends the daemon the hard way; its containers go on.
@@ -388,7 +414,6 @@ impl Drop for Engine {
 }
 
 /// `WHARF_STORAGE_DRIVER` runs all tests with another storage driver.
-fn storage_driver() -> Vec<String> {
-    let named = std::env::var("WHARF_STORAGE_DRIVER").ok().filter(|name| !name.is_empty());
-    named.map(|name| vec!["--storage-driver".to_owned(), name]).unwrap_or_default()
+pub fn storage_driver() -> Option<String> {
+    std::env::var("WHARF_STORAGE_DRIVER").ok().filter(|name| !name.is_empty())
 }

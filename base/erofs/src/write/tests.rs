@@ -8,6 +8,7 @@ use archive::{Entry, EntryKind, ExtractOptions, Limits, Writer, extract};
 use linux::root::RootDir;
 use proptest::prelude::*;
 
+use super::judge::judge;
 use crate::tree::{Content, Kind, NodeId, Tree};
 use crate::{CopySource, FileSource, Source, index, merge, read, write};
 
@@ -155,6 +156,17 @@ fn tar(entries: &[(Entry, &str)]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+/// The judge (1.8.6) leaves such a hole out when it unpacks: its file is too short.
+fn ends_in_a_hole(tree: &Tree, id: NodeId) -> bool {
+    match &tree.node(id).kind {
+        Kind::Directory { children, .. } => children.values().any(|child| ends_in_a_hole(tree, *child)),
+        Kind::File(found) => {
+            found.size > found.runs.iter().map(|run| run.offset + run.length).max().unwrap_or(0)
+        }
+        _ => false,
+    }
+}
+
 fn check(tar: &[u8]) {
     let place = Place::new();
     let (streamed, filed, unpacked) = (place.stream(tar), place.file(tar), place.unpack(tar));
@@ -163,6 +175,10 @@ fn check(tar: &[u8]) {
             same(&streamed, tar, &unpacked);
             let image = write(&streamed).unwrap();
             assert!(image == write(&filed).unwrap());
+            let judged = judge(&place.0, &image, &[tar]);
+            if let Some(judged) = judged.filter(|_| !ends_in_a_hole(&streamed, Tree::ROOT)) {
+                same(&streamed, tar, &judged);
+            }
             let again = read(&image).unwrap();
             assert!(write(&again).unwrap() == image, "an image is read as it was written");
             same(&again, tar, &unpacked);
@@ -400,7 +416,12 @@ fn layers_are_laid_over_each_other() {
         (Entry::file("becomes/dir/w", 0o644, 0), "6"),
     ]);
     let trees = vec![place.stream(&lower).unwrap(), place.stream(&upper).unwrap()];
-    let merged = read(&write(&merge(trees).unwrap()).unwrap()).unwrap();
+    let image = write(&merge(trees).unwrap()).unwrap();
+    if let Some(judged) = judge(&place.0, &image, &[&lower, &upper]) {
+        assert_eq!(std::fs::read_to_string(judged.join("gone/y")).unwrap(), "5");
+        assert_eq!(std::fs::read_to_string(judged.join("keep/b")).unwrap(), "2");
+    }
+    let merged = read(&image).unwrap();
     let shown = |path: &[u8]| {
         merged
             .node(merged.find(path).unwrap())
