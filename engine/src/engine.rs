@@ -92,6 +92,7 @@ impl Engine {
         // Set once, here; the listener has nothing to say before `restore` connects the first shim.
         let _ = listener.set(Arc::downgrade(&inner));
         containers::restore::restore(&inner)?;
+        image::gc::begin(&inner);
         Ok(Self { inner })
     }
 
@@ -105,7 +106,9 @@ impl Engine {
     /// # Errors
     /// None now; kept for settings that have to be checked.
     pub fn reload(&self, config: Config) -> Result<()> {
-        system::reload(&self.inner, config)
+        system::reload(&self.inner, config)?;
+        image::gc::schedule(&self.inner);
+        Ok(())
     }
 
     /// Containers.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::container::ContainerRecord;
-use ::image::Images;
+use ::image::{Images, Kept, Pending};
 use linux::overlay::Lower;
 use linux::root::RootDir;
 use oci::{Digest, Platform};
@@ -87,6 +87,46 @@ impl Storage {
             }
         };
         self.snapshots.unpack(image.diff_ids(), &open).map_err(Error::from_kinded)
+    }
+
+    /// Keeps an image that is complete, once it is unpacked: what does not unpack leaves nothing.
+    pub(crate) fn keep(&self, pending: Pending) -> Result<Kept> {
+        self.unpack(pending.image()).and_then(|()| self.keep_unpacked(pending)).inspect_err(|_| self.sweep())
+    }
+
+    /// The same for all images of an archive: none is there before all are unpacked.
+    pub(crate) fn keep_all(&self, pending: Vec<Pending>) -> Result<Vec<Kept>> {
+        let unpacked = pending.iter().try_for_each(|one| self.unpack(one.image()));
+        unpacked
+            .and_then(|()| pending.into_iter().map(|one| self.keep_unpacked(one)).collect())
+            .inspect_err(|_| self.sweep())
+    }
+
+    fn keep_unpacked(&self, pending: Pending) -> Result<Kept> {
+        let kept = pending.keep().map_err(Error::from_kinded)?;
+        // Layers may have been collected before the image was known; if they cannot be made now, its first use does it.
+        if let Err(error) = self.unpack(&kept.image) {
+            eprintln!("image {}: {}", kept.image.id, model::error::chain(&error));
+        }
+        Ok(kept)
+    }
+
+    /// Removes the layers no image and no container stands on any more; their chain ids.
+    pub(crate) fn collect_layers(&self) -> Result<Vec<Digest>> {
+        let keep =
+            || self.images.list().iter().flat_map(|image| Snapshots::chains(image.diff_ids())).collect();
+        self.snapshots.collect(keep).map_err(Error::from_kinded)
+    }
+
+    /// Removes what a failure, or an engine that was killed, left of images nobody came to know. What damaged images
+    /// stand on is not known: then nothing goes.
+    pub(crate) fn sweep(&self) {
+        if !self.images.damaged().is_empty() {
+            return;
+        }
+        if let Err(error) = self.collect_layers() {
+            eprintln!("removing layers nobody uses: {}", model::error::chain(&error));
+        }
     }
 
     /// Unpacks one layer of an image anew, because what is there is not what it should be.

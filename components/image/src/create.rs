@@ -1,7 +1,6 @@
 //! Makes images from layers that were made here: commit, import.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use oci::digest::Algorithm;
 use oci::image::{Descriptor, ImageConfig, Manifest, media};
@@ -10,7 +9,7 @@ use oci::{Digest, Reference};
 use crate::content::Ingest;
 use crate::error::Result;
 use crate::record::Record;
-use crate::{Image, ImageError, Images, Lease};
+use crate::{Image, ImageError, Images, Lease, Pending};
 
 /// A layer that is being written: uncompressed tar, kept exactly as it comes.
 pub struct LayerWriter {
@@ -60,7 +59,7 @@ impl Images {
         parent: Option<&Image>,
         layer: Option<NewLayer>,
         name: Option<&Reference>,
-    ) -> Result<Arc<Image>> {
+    ) -> Result<Pending> {
         let lease = self.lease();
         config.rootfs = parent.map(|parent| parent.config.rootfs.clone()).unwrap_or_default();
         let mut layers: Vec<Descriptor> = parent
@@ -73,9 +72,7 @@ impl Images {
         let target = self.put_manifest(&config, layers)?;
         let names: Vec<Reference> = name.map(|name| name.clone().or_latest()).into_iter().collect();
         let parent = parent.map(|parent| parent.id.clone());
-        let image = self.keep(Record::new(target, parent), &names);
-        drop((layer, lease));
-        image
+        Pending::new(self, Record::new(target, parent), names, lease)
     }
 
     /// Writes the documents of an image of this platform.

@@ -192,8 +192,8 @@ impl Images {
         self.get(&id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })
     }
 
-    /// Whether everything of an image is there and fits together.
-    pub(crate) fn check_complete(&self, record: &Record) -> Result<()> {
+    /// Whether everything of an image is there and fits together; the image, without names.
+    pub(crate) fn check_complete(&self, record: &Record) -> Result<Image> {
         let image = record.image(self.content(), self.platform())?;
         record::check_media_types(self.content(), &image.manifest)?;
         let limit = self.content().limits().layers;
@@ -211,7 +211,7 @@ impl Images {
                 return Err(ImageError::Mismatch { expected, found: layer.blob.digest.clone() });
             }
         }
-        Ok(())
+        Ok(image)
     }
 
     fn is_compressed(&self, digest: &Digest) -> Result<bool> {

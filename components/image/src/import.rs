@@ -1,14 +1,13 @@
 //! Makes an image of one layer from a root file system's tar stream.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use model::Timestamp;
 use oci::image::{History, ImageConfig};
 use oci::{Platform, Reference};
 
 use crate::error::Result;
-use crate::{Image, Images};
+use crate::{Images, Pending};
 
 /// The configuration of an imported image: what the engine's changes (`CMD`, `ENV`, ...) then apply to. An empty
 /// message becomes Docker's `Imported from SOURCE`.
@@ -32,7 +31,7 @@ impl Images {
         tar: &mut (dyn Read + Send),
         config: ImageConfig,
         name: Option<&Reference>,
-    ) -> Result<Arc<Image>> {
+    ) -> Result<Pending> {
         let mut writer = self.layer_writer()?;
         let stream = Tee { source: archive::Decoder::new(tar)?, copy: &mut writer };
         let mut reader = archive::Reader::new(stream, archive::Limits::DEFAULT);

@@ -21,6 +21,12 @@ impl Images {
     }
 }
 
+impl Lease {
+    pub(crate) fn images(&self) -> &Images {
+        &self.images
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let writer = self.images.lock();

@@ -6,7 +6,6 @@ mod layout;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use archive::{Entry, EntryKind};
 use oci::digest::Algorithm;
@@ -17,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Result, file_error};
 use crate::ratio::Inflated;
 use crate::record::Record;
-use crate::{Image, ImageError, Images};
+use crate::{ImageError, Images, Pending};
 
 /// What is going on while an archive is taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,28 +32,11 @@ pub enum LoadEvent {
     },
 }
 
-/// An image that was loaded.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The image, with all its names.
-    pub image: Arc<Image>,
-    /// The names the archive gave it.
-    pub names: Vec<Reference>,
-    /// Images that lost a name to it.
-    pub replaced: Vec<(Reference, Digest)>,
-}
-
 /// An image found in an archive.
 pub(crate) struct Candidate {
     target: Descriptor,
     names: Vec<Reference>,
     parent: Option<Digest>,
-}
-
-impl Candidate {
-    fn record(&self) -> Record {
-        Record::new(self.target.clone(), self.parent.clone())
-    }
 }
 
 /// The archive as it came in: blobs in the content store, known by their paths.
@@ -65,44 +47,24 @@ pub(crate) struct Contents {
 
 impl Images {
     /// Takes in all images of a tar stream, compressed or not. Blobs are hashed while they are written; nothing is
-    /// visible before the whole archive is in and every image of it is complete.
+    /// visible before the whole archive is in, every image of it is complete, and the caller keeps them.
     pub fn load(
         &self,
         stream: &mut (dyn Read + Send),
         event: &mut dyn FnMut(LoadEvent),
-    ) -> Result<Vec<Loaded>> {
+    ) -> Result<Vec<Pending>> {
         let _lease = self.lease();
-        self.load_leased(stream, event)
-    }
-
-    fn load_leased(
-        &self,
-        stream: &mut (dyn Read + Send),
-        event: &mut dyn FnMut(LoadEvent),
-    ) -> Result<Vec<Loaded>> {
         let contents = self.take_in(stream, event)?;
         let mut candidates = layout::candidates(self, &contents)?;
         docker::complete(self, &contents, &mut candidates)?;
         if candidates.is_empty() {
             return Err(ImageError::Unrecognized);
         }
-        for candidate in &candidates {
-            self.check_complete(&candidate.record())?;
-        }
-        candidates.into_iter().map(|candidate| self.keep_candidate(candidate)).collect()
-    }
-
-    fn keep_candidate(&self, candidate: Candidate) -> Result<Loaded> {
-        let id = &candidate.target.digest;
-        let before = self.read(|state| {
-            let names = candidate.names.iter();
-            names
-                .filter_map(|name| state.names.get(name).map(|id| (name.clone(), id.clone())))
-                .collect::<Vec<_>>()
-        });
-        let replaced = before.into_iter().filter(|(_, old)| old != id).collect();
-        let image = self.keep(candidate.record(), &candidate.names)?;
-        Ok(Loaded { image, names: candidate.names, replaced })
+        let pending = |candidate: Candidate| {
+            let record = Record::new(candidate.target, candidate.parent);
+            Pending::new(self, record, candidate.names, self.lease())
+        };
+        candidates.into_iter().map(pending).collect()
     }
 
     fn take_in(&self, stream: &mut (dyn Read + Send), event: &mut dyn FnMut(LoadEvent)) -> Result<Contents> {

@@ -182,12 +182,11 @@ impl Snapshots {
         self.driver.discard_layer(chain)
     }
 
-    /// Removes all layers that are neither part of one of these images (by their diff ids) nor below a snapshot.
-    /// Answers the chain ids of the removed ones.
-    pub fn collect<'a>(&self, images: impl IntoIterator<Item = &'a [Digest]>) -> Result<Vec<Digest>> {
+    /// Removes all layers that are neither to be kept (by their chain ids) nor below a snapshot. What to keep is asked
+    /// when no lease is held any more, so that images which came in meanwhile count. Answers the removed ones.
+    pub fn collect(&self, keep: impl FnOnce() -> HashSet<Digest>) -> Result<Vec<Digest>> {
         let _all = self.leases.write().unwrap_or_else(PoisonError::into_inner);
-        let keep: HashSet<Digest> = images.into_iter().flat_map(Self::chains).collect();
-        self.driver.remove_layers(&keep)
+        self.driver.remove_layers(&keep())
     }
 
     /// Makes a writable snapshot above an image's layers, which must be unpacked.

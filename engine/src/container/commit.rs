@@ -35,12 +35,12 @@ pub(crate) fn commit(inner: &Inner, parameters: CommitParameters) -> Result<Stri
         writer.finish().map_err(Error::from_kinded)?
     };
     let document = image_config(&parameters, &record, &own, &wanted, parent.as_deref());
-    let made = inner
+    let pending = inner
         .storage
         .images
         .create(document, parent.as_deref(), Some(layer), name.as_ref())
         .map_err(Error::from_kinded)?;
-    inner.storage.unpack(&made)?;
+    let made = inner.storage.keep(pending)?.image;
     let id = made.id.to_string();
     let mut attributes = vec![("comment", parameters.comment.clone()), ("imageID", id.clone())];
     if let Some(name) = &name {

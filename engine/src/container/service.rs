@@ -253,6 +253,8 @@ impl Containers<'_> {
     /// # Errors
     /// For wrong names and instructions.
     pub fn commit(&self, parameters: CommitParameters) -> Result<String> {
-        commit::commit(self.inner, parameters)
+        let made = commit::commit(self.inner, parameters);
+        crate::image::gc::schedule(self.inner);
+        made
     }
 }

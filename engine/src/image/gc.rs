@@ -1,7 +1,8 @@
 //! Removes images by themselves: when they need more room than the configuration gives them, the ones that waited
 //! longest go first.
 //!
-//! Nothing here has a clock: it runs after something was taken in, and when the engine starts.
+//! Nothing here has a clock: it runs after something was taken in or made, when the engine starts, and when its
+//! configuration is read anew.
 
 use std::sync::Arc;
 
@@ -12,6 +13,16 @@ use crate::Result;
 use crate::config::ImageBudget;
 use crate::engine::Inner;
 use crate::system::disk_usage::{free_space, image_space};
+
+/// What a new engine does in the background: layers that its predecessor unpacked for images nobody came to know go,
+/// and then images as ever.
+pub(crate) fn begin(inner: &Arc<Inner>) {
+    let held = Arc::clone(inner);
+    inner.worker.run(move || {
+        held.storage.sweep();
+        schedule(&held);
+    });
+}
 
 /// Looks in the background whether something has to go; no budget, no work.
 pub(crate) fn schedule(inner: &Arc<Inner>) {

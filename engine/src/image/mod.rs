@@ -119,7 +119,9 @@ impl Images<'_> {
         progress: &mut dyn FnMut(Progress),
         stop: &registry_client::Stop,
     ) -> Result<()> {
-        pull::pull(self.inner, parameters, progress, stop)
+        let pulled = pull::pull(self.inner, parameters, progress, stop);
+        gc::schedule(self.inner);
+        pulled
     }
 
     /// Brings a tag, or all of a repository, to the registry. `progress` and `stop` as in [`Self::pull`].

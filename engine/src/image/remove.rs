@@ -21,7 +21,7 @@ pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> 
     let removed =
         inner.storage.images.remove(name, force, !no_prune, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &labels);
-    let layers = collect(inner)?;
+    let layers = inner.storage.collect_layers()?;
     Ok(items(&removed, &before, layers))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn remove_unused(
     let mut choose = |image: &::image::Image| image.id == *id && may_go(image);
     let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &labels);
-    collect(inner)?;
+    inner.storage.collect_layers()?;
     Ok(!removed.is_empty())
 }
 
@@ -61,13 +61,6 @@ fn tell(inner: &Inner, removed: &[Removed], labels: &std::collections::BTreeMap<
             Removed::Deleted(id) => event_with(inner, "delete", id.as_str(), id.as_str(), labels.clone()),
         }
     }
-}
-
-/// Layers no image and no container stands on any more go; their chain ids.
-fn collect(inner: &Inner) -> Result<Vec<Digest>> {
-    let images = inner.storage.images.list();
-    let layers = images.iter().map(|image| image.diff_ids());
-    inner.storage.snapshots.collect(layers).map_err(Error::from_kinded)
 }
 
 /// What happened step by step: an image's layers that went are told after it, the uppermost first.
@@ -107,7 +100,7 @@ pub(super) fn prune(inner: &Inner, filters: &Filters) -> Result<PruneResponse> {
     };
     let removed = inner.storage.images.prune(&mut choose, &uses(inner)).map_err(Error::from_kinded)?;
     tell(inner, &removed, &none);
-    let layers = collect(inner)?;
+    let layers = inner.storage.collect_layers()?;
     if !only_dangling {
         // What broken pulls left belongs to nobody either.
         inner

@@ -43,8 +43,8 @@ pub(super) fn import(
     let source = if parameters.source.is_empty() { "-" } else { &parameters.source };
     let mut document = ::image::import_config(source, &parameters.message, &platform);
     document.config = config::from_document(&container_config);
-    let made = inner.storage.images.import(body, document, name.as_ref()).map_err(Error::from_kinded)?;
-    inner.storage.unpack(&made)?;
+    let pending = inner.storage.images.import(body, document, name.as_ref()).map_err(Error::from_kinded)?;
+    let made = inner.storage.keep(pending)?.image;
     let id = made.id.to_string();
     let shown = name.map_or_else(|| id.clone(), |name| name.or_latest().familiar());
     event(inner, "import", &id, &shown);
@@ -56,7 +56,7 @@ pub(super) fn load(
     body: &mut (dyn Read + Send),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let loaded = {
+    let pending = {
         let mut told = |event: LoadEvent| {
             let LoadEvent::Progress { file, current, total } = event;
             if let Some(progress_line) = progress_line(&file, current, total) {
@@ -65,8 +65,7 @@ pub(super) fn load(
         };
         inner.storage.images.load(body, &mut told).map_err(Error::from_kinded)?
     };
-    for one in loaded {
-        inner.storage.unpack(&one.image)?;
+    for one in inner.storage.keep_all(pending)? {
         for (name, old) in &one.replaced {
             progress(Progress::stream(format!(
                 "The image {} already exists, renaming the old one with ID {old} to empty string\n",

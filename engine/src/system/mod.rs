@@ -121,6 +121,7 @@ pub(crate) fn reload(inner: &Inner, new: Config) -> Result<()> {
         runtimes: new.runtimes,
         default_runtime: new.default_runtime,
         registry: new.registry,
+        image_budget: new.image_budget,
         ..Config::clone(&old)
     };
     inner.registries.reload(&merged.registry);

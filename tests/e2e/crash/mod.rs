@@ -1,5 +1,6 @@
 //! Promises P1, P3, P5: killed engines and shims lose nothing and leave nothing; no call blocks another's.
 
+mod images;
 mod mixed;
 
 use std::time::{Duration, Instant};

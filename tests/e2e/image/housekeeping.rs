@@ -111,6 +111,56 @@ fn prune_leaves_nothing() {
     assert_eq!(usage["LayersSize"], 0);
 }
 
+fn sha256(path: &Path) -> String {
+    let output = std::process::Command::new("sha256sum").arg(path).output().expect("run sha256sum");
+    String::from_utf8_lossy(&output.stdout).chars().take(64).collect()
+}
+
+/// An archive of an image of two layers; the upper one is compressed and said to be something else than it is.
+fn archive_that_does_not_unpack(folder: &Path, name: &str) -> Vec<u8> {
+    let run = |script: &str| {
+        let status = std::process::Command::new("sh").arg("-c").arg(script).current_dir(folder).status();
+        assert!(status.expect("run a shell").success(), "{script}");
+    };
+    std::fs::create_dir_all(folder).expect("make a folder");
+    run("echo low >a; tar -cf low.tar a; echo up >b; tar -cf up.tar b; gzip -k up.tar");
+    let config = serde_json::json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [
+            format!("sha256:{}", sha256(&folder.join("low.tar"))),
+            format!("sha256:{}", "ab".repeat(32)),
+        ]},
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).expect("write a file");
+    let manifest = serde_json::json!([
+        {"Config": "config.json", "RepoTags": [name], "Layers": ["low.tar", "up.tar.gz"]}
+    ]);
+    std::fs::write(folder.join("manifest.json"), manifest.to_string()).expect("write a file");
+    run("tar -cf ../archive.tar manifest.json config.json low.tar up.tar.gz");
+    std::fs::read(folder.join("../archive.tar")).expect("read the archive")
+}
+
+#[test]
+fn an_image_that_does_not_unpack_is_not_loaded() {
+    let engine = Engine::with_busybox();
+    engine.wharf(&["tag", "busybox", "app:1"]).ok();
+    let all = || {
+        let layers = files(&engine.data_root().join("snapshots/layers"));
+        let mut all = [blobs(&engine), layers].concat();
+        all.sort();
+        (all, engine.wharf(&["images", "-a", "--no-trunc"]).ok().to_owned())
+    };
+    let before = all();
+    let archive = archive_that_does_not_unpack(&engine.root().join("work"), "app:1");
+    let loaded = engine.wharf_with_input(&["load"], &archive);
+    assert!(loaded.fails_with(1).contains("digest"), "{}", loaded.stderr);
+    assert!(!loaded.stdout.contains("Loaded image"), "{}", loaded.stdout);
+    assert_eq!(all(), before, "the name stays with the image that had it, and nothing is left");
+    engine.wharf(&["run", "--rm", "app:1", "true"]).ok();
+}
+
 #[test]
 fn a_check_tells_and_mends() {
     let engine = Engine::with_busybox();

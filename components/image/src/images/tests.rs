@@ -46,7 +46,7 @@ fn layer(content: &str) -> Vec<u8> {
 fn import(images: &Images, content: &str, tag: &str) -> Arc<Image> {
     let config = import_config("-", "", images.platform());
     let name = (!tag.is_empty()).then(|| name(tag));
-    images.import(&mut layer(content).as_slice(), config, name.as_ref()).unwrap()
+    images.import(&mut layer(content).as_slice(), config, name.as_ref()).unwrap().keep().unwrap().image
 }
 
 fn save(images: &Images, names: &[&str]) -> Vec<u8> {
@@ -55,8 +55,8 @@ fn save(images: &Images, names: &[&str]) -> Vec<u8> {
     out
 }
 
-pub(super) fn load(images: &Images, bytes: &[u8]) -> Result<Vec<crate::Loaded>> {
-    images.load(&mut &*bytes, &mut |_| {})
+pub(super) fn load(images: &Images, bytes: &[u8]) -> Result<Vec<crate::Kept>> {
+    images.load(&mut &*bytes, &mut |_| {})?.into_iter().map(crate::Pending::keep).collect()
 }
 
 fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -138,8 +138,8 @@ fn save_and_load_give_the_same_bytes() {
     writer.write_all(&layer("upper")).unwrap();
     let mut config = base.config.clone();
     config.history.push(History { created_by: "x".into(), ..History::default() });
-    let upper =
-        images.create(config, Some(&base), Some(writer.finish().unwrap()), Some(&name("upper"))).unwrap();
+    let upper = images.create(config, Some(&base), Some(writer.finish().unwrap()), Some(&name("upper")));
+    let upper = upper.unwrap().keep().unwrap().image;
     assert_eq!((upper.layers.len(), upper.parent.as_ref()), (2, Some(&base.id)));
     let bytes = save(&images, &["base", "upper:latest"]);
     assert!(bytes == save(&images, &["base:1", "base:2", "upper"]));
@@ -350,6 +350,7 @@ fn removal_follows_docker() {
     );
     check("nosuch", true, &[], "No such image: nosuch:latest");
     let child = images.create(image.config.clone(), Some(&image), None, Some(&name("child"))).unwrap();
+    let child = child.keep().unwrap().image;
     assert_eq!(images.children(&image.id), std::slice::from_ref(&child.id));
     check(
         &short,
@@ -373,7 +374,7 @@ fn removing_the_last_name_removes_everything() {
         None,
         Some(&name("child")),
     );
-    let child = child.unwrap();
+    let child = child.unwrap().keep().unwrap().image;
     // A digest that was never noted as a name takes no tag away.
     let digest = format!("child@{}", child.id);
     assert!(matches!(images.remove(&digest, false, true, &[]).unwrap()[..], [Removed::Untagged { .. }]));
@@ -415,7 +416,8 @@ fn garbage_goes_at_open_and_never_under_a_lease() {
     let diff_id = new.diff_id.clone();
     assert!(images.content().size(&diff_id).is_some(), "a lease holds it");
     let image = images.create(kept.config.clone(), Some(&kept), Some(new), None).unwrap();
-    assert_eq!(image.layers.len(), 2);
+    assert_eq!(image.image().layers.len(), 2);
+    image.keep().unwrap();
     images.content().put(b"nobody's").unwrap();
     std::fs::write(place.path.join("ingest/half"), "half").unwrap();
     drop(images);
@@ -423,6 +425,21 @@ fn garbage_goes_at_open_and_never_under_a_lease() {
     assert_eq!(images.list().len(), 2);
     assert_eq!(images.content().list().unwrap().len(), 2 + 4);
     assert!(!place.path.join("ingest/half").exists());
+}
+
+#[test]
+fn what_is_not_kept_is_gone() {
+    let (place, other) = (Place::new("pending"), Place::new("pending-source"));
+    let (images, source) = (place.open(), other.open());
+    import(&source, "one", "app");
+    let bytes = save(&source, &["app"]);
+    let pending = images.load(&mut &*bytes, &mut |_| {}).unwrap();
+    assert_eq!(pending[0].image().diff_ids().len(), 1);
+    assert!(images.list().is_empty() && !images.content().list().unwrap().is_empty());
+    drop(pending);
+    assert!(images.content().list().unwrap().is_empty());
+    let kept = load(&images, &bytes).unwrap();
+    assert_eq!(kept[0].image.repo_tags(), ["app:latest"]);
 }
 
 #[test]
