@@ -153,10 +153,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     create(path)?.write_all(bytes).map_err(file_error("write", path))
 }
 
-/// Bytes on disk that are not counted elsewhere already: a second name of a blob takes none.
+/// Bytes on disk. A tar that is also a blob counts here and not as a blob: it stays as long as the layer does.
 fn disk(path: &Path) -> Result<u64> {
     let metadata = std::fs::metadata(path).map_err(file_error("look at", path))?;
-    Ok(if metadata.nlink() > 1 { 0 } else { metadata.blocks() * 512 })
+    Ok(metadata.blocks() * 512)
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ fn a_layer_is_its_tar_and_an_index_and_containers_share_one_mount() {
     driver.add_layer(&chains[1], Some(&chains[0]), &mut &layers[1][..]).unwrap();
     let layer = |index: usize| place.0.join("d/layers").join(chains[index].hex());
     assert_eq!(std::fs::metadata(layer(0).join("tar")).unwrap().nlink(), 2, "the blob has a second name");
+    let room = driver.layer_usage(&chains[0]).unwrap().disk;
+    assert!(room >= layers[0].len() as u64, "{room} bytes: the layer's tar counts, whoever else has it");
     assert!(std::fs::read(layer(1).join("tar")).unwrap() == layers[1]);
     let names = |path: &Path| std::fs::read_dir(path).unwrap().count();
     assert_eq!((names(&layer(0)), names(&layer(1))), (3, 3), "tar, index, meta");
