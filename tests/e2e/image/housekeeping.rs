@@ -204,7 +204,10 @@ fn a_check_tells_and_mends() {
 #[test]
 fn images_nobody_uses_make_room_within_a_budget() {
     let file = std::env::temp_dir().join(format!("wharf-image-gc-{}.json", std::process::id()));
-    let budget = r#"{"image-gc": {"size": "30m", "pinned-names": ["pinned*"]}}"#;
+    // A layer that is not unpacked takes its room once.
+    let in_place = testkit::engine::storage_driver().as_deref() == Some("erofs");
+    let size = if in_place { "15m" } else { "30m" };
+    let budget = format!(r#"{{"image-gc": {{"size": "{size}", "pinned-names": ["pinned*"]}}}}"#);
     std::fs::write(&file, budget).expect("write the configuration");
     let engine = Engine::start_with(&["--config-file", &file.to_string_lossy()]);
     engine.import_busybox();
