@@ -179,17 +179,25 @@ impl Builder {
     /// A directory that a member is in and nobody described. It gets the member's time, so that the same tar always
     /// makes the same tree.
     fn make_parent(&mut self, directory: NodeId, name: &[u8], entry: &Entry) -> Step<NodeId> {
-        const SET_GROUP: u16 = 0o2000;
-        let above = &self.tree.node(directory).attributes;
-        let inherited = above.mode & SET_GROUP;
+        let inherited = self.inherited(directory);
         let attributes = Attributes {
-            mode: 0o755 | inherited,
-            gid: if inherited == 0 { 0 } else { above.gid },
+            mode: 0o755 | inherited.mode,
+            gid: inherited.gid,
             seconds: entry.seconds,
             nanoseconds: entry.nanoseconds,
             ..Attributes::default()
         };
         self.add(directory, name, Node { attributes, kind: Kind::directory() })
+    }
+
+    /// What a directory with the set-group-id bit gives to new ones in it: the bit and its group; others give nothing.
+    fn inherited(&self, directory: NodeId) -> Attributes {
+        const SET_GROUP: u16 = 0o2000;
+        let above = &self.tree.node(directory).attributes;
+        match above.mode & SET_GROUP {
+            0 => Attributes::default(),
+            mode => Attributes { mode, gid: above.gid, ..Attributes::default() },
+        }
     }
 
     fn directory(&mut self, parent: NodeId, name: &[u8], entry: &Entry) -> Step<bool> {
@@ -252,7 +260,8 @@ impl Builder {
         match self.tree.child(parent, name) {
             None => {
                 let kind = Kind::CharacterDevice(0, 0);
-                self.add(parent, name, Node { attributes: Attributes::default(), kind }).map(drop)
+                let attributes = Attributes { mode: 0, ..self.inherited(parent) };
+                self.add(parent, name, Node { attributes, kind }).map(drop)
             }
             Some(id) => {
                 self.set_opaque(id);

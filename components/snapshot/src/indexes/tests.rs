@@ -326,6 +326,26 @@ fn layer(entries: &[(Entry, String)]) -> Vec<u8> {
     tar(&kept)
 }
 
+/// A whiteout in a directory with the set-group-id bit has the directory's group, unpacked or indexed.
+#[test]
+fn whiteouts_inherit_groups() {
+    let place = Place::new("index-group");
+    if !place.is_able() {
+        return;
+    }
+    let directory = Entry { gid: 60_000, ..Entry::directory("b", 0o2755) };
+    let layer = tar(&[(directory, ""), (file("b/.wh.a"), "")]);
+    let chain = Digest::of(&layer);
+    let directories = OverlayDriver::open(&place.0.join("directories")).unwrap();
+    let indexes = ErofsDriver::open(&place.0.join("indexes")).unwrap();
+    let [unpacked, indexed] = [&directories as &dyn Driver, &indexes].map(|driver| {
+        driver.add_layer(&chain, None, &mut &layer[..]).unwrap();
+        shown(&mount(&driver.view(std::slice::from_ref(&chain)).unwrap()))
+    });
+    assert_eq!(indexed[Path::new("b/a")].owner, (0, 60_000));
+    assert_eq!(unpacked, indexed);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
     #[test]
