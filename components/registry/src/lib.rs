@@ -17,6 +17,7 @@ pub mod auth;
 pub mod error;
 pub mod name;
 pub mod pattern;
+pub mod percent;
 pub mod registry;
 pub mod server;
 pub mod storage;

@@ -6,8 +6,9 @@ use serde_json::json;
 use transport::server::{Exchange, ResponseHead};
 
 use super::answer::{self, Answered};
-use super::route::{escape, parameter};
+use super::route::parameter;
 use crate::name::Repository;
+use crate::percent::escape;
 use crate::{Registry, RegistryError};
 
 /// Names in one page at most, whatever a client asks for.

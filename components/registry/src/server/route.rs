@@ -119,19 +119,6 @@ pub fn parameter<'q>(query: &'q str, name: &'q str) -> Option<Cow<'q, str>> {
     parameters(query, name).next()
 }
 
-/// A text made fit for a query.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +175,6 @@ mod tests {
         assert_eq!(parameter(query, "x").as_deref(), Some(""));
         assert_eq!(parameter(query, "digest").as_deref(), Some("sha256:1"));
         assert_eq!(parameter(query, "y"), None);
-        assert_eq!(escape("a/b:c d"), "a%2Fb%3Ac%20d");
+        assert_eq!(crate::percent::escape("a/b:c d"), "a%2Fb%3Ac%20d");
     }
 }

@@ -5,8 +5,9 @@ use transport::server::{Exchange, ResponseHead};
 
 use super::answer::{self, Answered, held_range};
 use super::range;
-use super::route::{escape, parameter};
+use super::route::parameter;
 use crate::name::Repository;
+use crate::percent::escape;
 use crate::registry::{Finished, Incoming, Mounted};
 use crate::{Registry, RegistryError};
 

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use transport::server::{Exchange, ResponseHead};
 
 use super::answer::{Answered, Fault};
-use super::route::{escape, parameter};
+use super::route::parameter;
 use crate::name::Repository;
+use crate::percent::escape;
 use crate::registry::TagView;
 use crate::{Registry, RegistryError};
 

@@ -12,6 +12,7 @@ mod sign;
 #[cfg(test)]
 mod stand_in;
 
+use crate::percent::{escape, escape_path};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,8 +101,8 @@ impl S3Storage {
         Ok(Self {
             host: endpoint.host_header().to_owned(),
             client: HttpClient::new(endpoint),
-            base: format!("/{}/{}", sign::escape(&settings.bucket, false), sign::escape(&prefix, true)),
-            bucket: format!("/{}", sign::escape(&settings.bucket, false)),
+            base: format!("/{}/{}", escape(&settings.bucket), escape_path(&prefix)),
+            bucket: format!("/{}", escape(&settings.bucket)),
             prefix,
             keys: Keys {
                 id: settings.access_key.clone(),
@@ -112,7 +113,7 @@ impl S3Storage {
     }
 
     fn object(&self, name: &str) -> String {
-        format!("{}{}", self.base, sign::escape(name, true))
+        format!("{}{}", self.base, escape_path(name))
     }
 
     fn blob_name(digest: &Digest) -> String {
@@ -190,11 +191,11 @@ impl S3Storage {
         loop {
             let mut query = Vec::new();
             if let Some(token) = &token {
-                query.push(format!("continuation-token={}", sign::escape(token, false)));
+                query.push(format!("continuation-token={}", escape(token)));
             }
             query.push("encoding-type=url".to_owned());
             query.push("list-type=2".to_owned());
-            query.push(format!("prefix={}", sign::escape(&format!("{}{start}", self.prefix), false)));
+            query.push(format!("prefix={}", escape(&format!("{}{start}", self.prefix))));
             let ask = Ask { query: query.join("&"), ..Ask::new("GET", self.bucket.clone()) };
             let failed = |reason: &str| StorageError::Remote { operation: "list", reason: reason.to_owned() };
             let response = self.ask("list", &ask)?.ok_or_else(|| failed("there is no such bucket"))?;

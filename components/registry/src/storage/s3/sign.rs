@@ -57,19 +57,6 @@ pub(super) fn date(time: model::Timestamp) -> String {
     time.as_jiff().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// A text made fit for a path (slashes stay) or a query, as signatures want it.
-pub(super) fn escape(text: &str, path: bool) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (path && byte == b'/') {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +87,6 @@ mod tests {
             "{listed}"
         );
         assert_eq!(self::date(model::Timestamp::from_unix(1_369_353_600, 0)), date);
-        assert_eq!(escape("a/b:c@d#e", true), "a/b%3Ac%40d%23e");
+        assert_eq!(crate::percent::escape_path("a/b:c@d#e"), "a/b%3Ac%40d%23e");
     }
 }

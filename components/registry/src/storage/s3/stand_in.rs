@@ -53,7 +53,7 @@ impl StandIn {
             let _ = write!(
                 text,
                 "<Contents><Key>{}</Key><LastModified>{}</LastModified><Size>{}</Size></Contents>",
-                super::sign::escape(name, true),
+                crate::percent::escape_path(name),
                 model::Timestamp::now(),
                 bytes.len()
             );
