@@ -63,7 +63,7 @@ impl Images {
         for image in self.list() {
             let used = uses.iter().any(|using| using.image == image.id);
             if !used && self.children(&image.id).is_empty() && choose(&image) {
-                removal.delete(&image, true)?;
+                removal.delete(&image, Vec::new())?;
             }
         }
         let done = std::mem::take(&mut removal.done);
@@ -81,34 +81,36 @@ struct Removal<'a> {
 }
 
 impl Removal<'_> {
+    /// A name and the image it was the last one of go in one step: nothing is seen or left between them.
     fn run(&mut self, text: &str, force: bool, prune_parents: bool) -> Result<()> {
-        let image = match self.images.look_up(text)? {
+        let (image, going, by_name) = match self.images.look_up(text)? {
             Found::Name(name, image) if !is_id_prefix(&image.id, text) => {
-                if !self.remove_name(text, &name, &image, force)? {
-                    return Ok(());
+                let going = self.going_with(text, &name, &image, force)?;
+                if image.names.iter().any(|known| !going.contains(known)) {
+                    return self.untag(&going, &image);
                 }
-                image
+                (image, going, true)
             }
             Found::Id(image) | Found::Name(_, image) => {
-                if is_single(&image.names) {
-                    self.check(&image, !force, false)?;
-                    self.untag_all(&image)?;
-                }
-                image
+                let going = if is_single(&image.names) { image.names.clone() } else { Vec::new() };
+                (image, going, false)
             }
         };
-        let image = self.images.get(&image.id).unwrap_or(image);
-        self.check(&image, !force, true)?;
-        self.delete(&image, prune_parents)?;
+        if let Err(conflict) = self.check(&image, !force, going.is_empty()) {
+            if by_name {
+                self.untag(&going, &image)?;
+            }
+            return Err(conflict);
+        }
+        self.delete(&image, going)?;
         if prune_parents {
             self.delete_parents(&image)?;
         }
         Ok(())
     }
 
-    /// Removes one name, and names with digests of its repository when it had the last tag there. True when the
-    /// image has no name any more.
-    fn remove_name(&mut self, text: &str, name: &Reference, image: &Image, force: bool) -> Result<bool> {
+    /// A name that goes, and with it the names with digests of its repository when it has the last tag there.
+    fn going_with(&self, text: &str, name: &Reference, image: &Image, force: bool) -> Result<Vec<Reference>> {
         if !force
             && is_single(&image.names)
             && let Some(using) = self.uses.iter().find(|using| using.image == image.id)
@@ -128,13 +130,7 @@ impl Removal<'_> {
         if own.digest().is_none() && tagged.is_empty() {
             gone.extend(digests.into_iter().cloned());
         }
-        let last = image.names.iter().all(|known| gone.contains(known));
-        self.untag(&gone, image)?;
-        Ok(last)
-    }
-
-    fn untag_all(&mut self, image: &Image) -> Result<()> {
-        self.untag(&image.names, image)
+        Ok(gone)
     }
 
     fn untag(&mut self, names: &[Reference], image: &Image) -> Result<()> {
@@ -144,25 +140,29 @@ impl Removal<'_> {
         }
         transaction.commit_durable()?;
         self.images.change(self.writer, |state| state.names.retain(|name, _| !names.contains(name)));
-        let steps =
-            names.iter().map(|name| Removed::Untagged { name: name.familiar(), image: image.id.clone() });
-        self.done.extend(steps);
+        self.note_untagged(names, image);
         Ok(())
     }
 
-    fn delete(&mut self, image: &Image, _prune_parents: bool) -> Result<()> {
+    fn note_untagged(&mut self, names: &[Reference], image: &Image) {
+        let step = |name: &Reference| Removed::Untagged { name: name.familiar(), image: image.id.clone() };
+        self.done.extend(names.iter().map(step));
+    }
+
+    /// Deletes an image with its names, these first.
+    fn delete(&mut self, image: &Image, mut names: Vec<Reference>) -> Result<()> {
+        let others: Vec<_> = image.names.iter().filter(|name| !names.contains(name)).cloned().collect();
+        names.extend(others);
         let mut transaction = self.images.inner.store.transaction();
         transaction.delete(&IMAGES, image.id.as_str());
-        for name in &image.names {
+        for name in &names {
             transaction.delete(&NAMES, &name.canonical());
         }
         transaction.commit_durable()?;
         self.images.change(self.writer, |state| {
             state.forget(&image.id, self.images.content());
         });
-        let names = image.names.iter();
-        self.done
-            .extend(names.map(|name| Removed::Untagged { name: name.familiar(), image: image.id.clone() }));
+        self.note_untagged(&names, image);
         self.done.push(Removed::Deleted(image.id.clone()));
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Removal<'_> {
             if !parent.names.is_empty() || self.conflict(&parent, true, true).is_some() {
                 return Ok(());
             }
-            self.delete(&parent, true)?;
+            self.delete(&parent, Vec::new())?;
             next.clone_from(&parent.parent);
         }
         Ok(())

@@ -78,17 +78,20 @@ impl Archives {
     }
 }
 
-/// Waits for what is removed in the background: until the files are the wanted ones, or do not change any more.
+/// Waits for what is removed in the background: until the files are the wanted ones, or nothing is in the trash.
 fn settled(engine: &Engine, wanted: Option<&Files>) -> Files {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let trash = engine.data_root().join("snapshots/trash");
     loop {
-        let before = files(engine);
-        std::thread::sleep(Duration::from_millis(if wanted.is_some() { 10 } else { 300 }));
         let now = files(engine);
-        let done = wanted.map_or(now == before, |wanted| now == *wanted);
+        let done = match wanted {
+            Some(wanted) => now == *wanted,
+            None => now.iter().all(|path| path == &trash || !path.starts_with(&trash)),
+        };
         if done || Instant::now() > deadline {
             return now;
         }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
