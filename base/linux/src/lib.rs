@@ -24,6 +24,7 @@ pub mod erofs;
 pub mod errno;
 pub mod event;
 pub mod execute;
+pub mod file;
 pub mod identity;
 pub mod loopback;
 pub mod memfd;

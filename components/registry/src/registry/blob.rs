@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use oci::digest::{Algorithm, Digest, Digester};
+use oci::digest::{Algorithm, Digest};
 
 use super::Registry;
 use super::record::{self, LinkRecord, ManifestRecord};
@@ -10,9 +10,6 @@ use super::upload::Upload;
 use crate::RegistryError;
 use crate::name::Repository;
 use crate::storage::{Blob, Content, StorageError};
-
-/// Uploads of at most so many bytes that come in one piece stay in memory.
-const IN_MEMORY: u64 = 32 * 1024;
 
 /// A chunk or whole body as it comes in.
 pub struct Incoming<'b> {
@@ -113,20 +110,15 @@ impl Registry {
         wanted: &Digest,
         incoming: Incoming<'_>,
     ) -> Result<Finished, RegistryError> {
-        let result = self.uploads.with(name, id, |upload| {
+        self.uploads.with(name, id, |upload| {
             check_start(upload, incoming.start)?;
-            let in_memory = incoming.announced.is_some_and(|length| length > 0 && length <= IN_MEMORY);
-            if upload.size() == 0 && in_memory {
-                return self.store_bytes(name, wanted, incoming);
-            }
             upload.append(incoming.body, incoming.announced)?;
-            upload.check(wanted)?;
-            self.adopt(name, wanted, Content::File(upload.path(), upload.size()))
-        });
-        if matches!(result, Ok(_) | Err(RegistryError::DigestMismatch { .. })) {
-            self.uploads.remove(name, id);
-        }
-        result
+            let result = upload.check(wanted).and_then(|()| self.adopt(name, wanted, upload.content()?));
+            if matches!(result, Ok(_) | Err(RegistryError::DigestMismatch { .. })) {
+                upload.end();
+            }
+            result
+        })
     }
 
     /// Gives an upload up.
@@ -134,26 +126,18 @@ impl Registry {
     /// # Errors
     /// `UploadUnknown`.
     pub fn cancel_upload(&self, name: &Repository, id: &str) -> Result<(), RegistryError> {
-        self.uploads.with(name, id, |_| Ok(()))?;
-        self.uploads.remove(name, id);
-        Ok(())
+        self.uploads.with(name, id, |upload| {
+            upload.end();
+            Ok(())
+        })
     }
 
-    fn store_bytes(
-        &self,
-        name: &Repository,
-        wanted: &Digest,
-        incoming: Incoming<'_>,
-    ) -> Result<Finished, RegistryError> {
-        let mut bytes = Vec::new();
-        incoming.body.take(IN_MEMORY + 1).read_to_end(&mut bytes).map_err(RegistryError::Client)?;
-        let mut digester = Digester::new(wanted.algorithm());
-        digester.update(&bytes);
-        let found = digester.finish();
-        if found != *wanted {
-            return Err(RegistryError::DigestMismatch { wanted: wanted.clone(), found });
-        }
-        self.adopt(name, wanted, Content::Bytes(&bytes))
+    /// Writes uploads that are in memory to the disk, so that they go on after the end of this process.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn keep_uploads(&self) -> Result<(), RegistryError> {
+        self.uploads.keep()
     }
 
     /// Stores verified bytes, unless they are there already, and links them.

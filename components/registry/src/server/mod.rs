@@ -78,11 +78,14 @@ impl RegistryServer {
         self.registry.collect(&self.settings().policy)
     }
 
-    /// Waits until no request is under way, at most so long.
+    /// Waits until no request is under way, at most so long, and puts uploads where the next process finds them.
     pub fn rest(&self, patience: Duration) {
         let start = Instant::now();
         while self.metrics.is_busy() && start.elapsed() < patience {
             std::thread::sleep(Duration::from_millis(10));
+        }
+        if let Err(error) = self.registry.keep_uploads() {
+            eprintln!("registry: uploads: {}", model::error::chain(&error));
         }
     }
 

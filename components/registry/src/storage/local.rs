@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! state.redb                 records, and blobs up to SMALL bytes
+//! journal                    what is acknowledged but perhaps not on the disk in there
 //! blobs/sha256/ab/abcd...    one file for each larger blob
 //! ```
 //! Small blobs live in the tables since making a file durable costs two waits for the disk, and a commit that
 //! several requests share costs less than one.
+
+mod commit;
+mod journal;
 
 use std::fs::File;
 use std::io;
@@ -20,6 +24,8 @@ use serde_json::value::RawValue;
 use store::{Store, Table};
 
 use super::{Blob, Change, Content, Storage, StorageError, Stored};
+use commit::Committer;
+use journal::Row;
 
 /// Blobs of at most so many bytes are kept in the tables.
 pub const SMALL: u64 = 32 * 1024;
@@ -39,6 +45,7 @@ struct SmallBlob {
 #[derive(Debug)]
 pub struct LocalStorage {
     store: Store,
+    committer: Committer,
     blobs: PathBuf,
 }
 
@@ -55,28 +62,14 @@ impl LocalStorage {
             path: blobs.clone(),
             source,
         })?;
-        Ok(Self { store, blobs })
+        let committer = Committer::open(store.clone(), root)?;
+        Ok(Self { store, committer, blobs })
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         let group = hex.get(..2).unwrap_or_default();
         self.blobs.join(digest.algorithm().name()).join(group).join(hex)
-    }
-
-    fn transaction(&self, changes: Vec<Change>) -> Result<store::Transaction<'_>, StorageError> {
-        let mut transaction = self.store.transaction();
-        for change in changes {
-            match change {
-                Change::Put(key, value) => {
-                    let raw = RawValue::from_string(value)
-                        .map_err(|_| StorageError::Damaged { what: key.clone() })?;
-                    transaction.put(&RECORDS, &key, &raw)?;
-                }
-                Change::Remove(key) => drop(transaction.delete(&RECORDS, &key)),
-            }
-        }
-        Ok(transaction)
     }
 
     /// Moves a file to its place, durable at return.
@@ -105,7 +98,7 @@ impl Storage for LocalStorage {
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), StorageError> {
-        Ok(self.transaction(changes)?.commit_durable()?)
+        self.committer.commit(&rows(changes)?)
     }
 
     fn put_blob(
@@ -129,11 +122,13 @@ impl Storage for LocalStorage {
             store::file::replace(&target, &bytes, store::Durability::Durable)?;
             return self.commit(changes);
         }
-        let mut transaction = self.transaction(changes)?;
-        let record =
+        let small =
             SmallBlob { since: model::Timestamp::now().seconds(), bytes: STANDARD_NO_PAD.encode(bytes) };
-        transaction.put(&SMALL_BLOBS, digest.as_str(), &record)?;
-        Ok(transaction.commit_durable()?)
+        let damaged = |_| StorageError::Damaged { what: digest.to_string() };
+        let value = serde_json::value::to_raw_value(&small).map_err(damaged)?;
+        let mut rows = rows(changes)?;
+        rows.push(Row { blob: true, key: digest.to_string(), value: Some(value) });
+        self.committer.commit(&rows)
     }
 
     fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, StorageError> {
@@ -153,7 +148,7 @@ impl Storage for LocalStorage {
     }
 
     fn remove_blob(&self, digest: &Digest) -> Result<(), StorageError> {
-        self.store.delete(&SMALL_BLOBS, digest.as_str())?;
+        self.committer.commit(&[Row { blob: true, key: digest.to_string(), value: None }])?;
         store::file::remove(&self.path(digest)).or_else(|error| match error {
             // Its folder was never made.
             store::StoreError::File { ref source, .. } if source.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -177,6 +172,18 @@ impl Storage for LocalStorage {
         }
         Ok(found)
     }
+}
+
+/// Changes of records as rows.
+fn rows(changes: Vec<Change>) -> Result<Vec<Row>, StorageError> {
+    let row = |change| match change {
+        Change::Put(key, value) => match RawValue::from_string(value) {
+            Ok(value) => Ok(Row { blob: false, key, value: Some(value) }),
+            Err(_) => Err(StorageError::Damaged { what: key }),
+        },
+        Change::Remove(key) => Ok(Row { blob: false, key, value: None }),
+    };
+    changes.into_iter().map(row).collect()
 }
 
 /// Makes the folder of a blob, durable at return.
@@ -211,15 +218,4 @@ fn read(path: &Path) -> Result<Vec<u8>, StorageError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::contract;
-
-    #[test]
-    fn keeps_the_contract_of_storages() {
-        let root = std::env::temp_dir().join(format!("wharf-registry-local-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&root);
-        contract::run(&mut || Box::new(LocalStorage::open(&root).unwrap()), &root);
-        std::fs::remove_dir_all(&root).unwrap();
-    }
-}
+mod tests;

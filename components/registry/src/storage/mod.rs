@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use model::{ErrorKind, Kinded};
 use oci::digest::Digest;
 
-pub use local::LocalStorage;
+pub use local::{LocalStorage, SMALL};
 pub use s3::{S3, S3Storage};
 
 /// A failed operation of a storage.
