@@ -13,7 +13,7 @@ mod client;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use checks::{CHECKS, Check};
-pub use client::{Client, manifest_of};
+pub use client::{Client, assert_error, header, manifest_of};
 
 /// A check that failed, and how.
 #[derive(Debug)]

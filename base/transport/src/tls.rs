@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::pem::PemObject;
@@ -18,6 +18,8 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 const MAX_PENDING: usize = 256 * 1024;
 /// A handshake that takes longer is given up.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+/// What is left for the client when the plain side has ended has to be taken within this time.
+const LEAVING_PATIENCE: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +105,12 @@ impl TlsAcceptor {
             ServerConnection::new(Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)))
                 .map_err(io::Error::other)?;
         client.set_read_timeout(Some(HANDSHAKE_PATIENCE))?;
-        let mut stream = &client;
+        let mut stream = Hasty { client: &client, end: Instant::now() + HANDSHAKE_PATIENCE };
         let mut first = [0];
         rustix::net::recv(&client, &mut first, rustix::net::RecvFlags::PEEK)?;
         // A handshake starts with a control character, a request with its method.
         if first[0].is_ascii_uppercase() {
-            return Err(answer_plain(stream));
+            return Err(answer_plain(&client));
         }
         while session.is_handshaking() {
             if let Err(error) = session.complete_io(&mut stream) {
@@ -127,6 +129,31 @@ impl TlsAcceptor {
             let _ = pump.run();
         })?;
         Ok(plain)
+    }
+}
+
+/// A client that shakes hands: however often it sends a little, it has to be done at the end.
+struct Hasty<'c> {
+    client: &'c UnixStream,
+    end: Instant,
+}
+
+impl Read for Hasty<'_> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.client.read(output)
+    }
+}
+
+impl Write for Hasty<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.client.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -193,9 +220,13 @@ impl Pump {
             PollFd::from_borrowed_fd(self.client.as_fd(), client_wish),
             PollFd::from_borrowed_fd(self.plain.as_fd(), plain_wish),
         ];
-        while let Err(error) = poll(&mut polled, None) {
-            if error != rustix::io::Errno::INTR {
-                return Err(error.into());
+        let patience = (self.ends.plain && self.session.wants_write()).then_some(&LEAVING_PATIENCE);
+        loop {
+            match poll(&mut polled, patience) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let closed = PollFlags::HUP | PollFlags::ERR;

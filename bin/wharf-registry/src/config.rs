@@ -11,6 +11,7 @@ use registry::storage::{LocalStorage, S3, S3Storage, Storage};
 use registry::upstream::{Upstream, Upstreams};
 use registry::{Options, Registry};
 use serde::Deserialize;
+use transport::server::Beyond;
 use transport::tls::TlsAcceptor;
 
 use crate::arguments::Place;
@@ -18,6 +19,8 @@ use crate::arguments::Place;
 const DEFAULT_FILE: &str = "/etc/wharf/registry.json";
 const DEFAULT_ROOT: &str = "/var/lib/registry";
 const DEFAULT_ADDRESS: &str = "0.0.0.0:5000";
+/// Seconds.
+const DEFAULT_PATIENCE: u64 = 60;
 
 /// Everything that can be configured.
 #[derive(Debug, Default, Deserialize)]
@@ -39,8 +42,20 @@ pub(crate) struct Config {
     pub collect: Collect,
     /// Seconds that an upload nobody adds to stays.
     pub upload_lifetime: Option<u64>,
+    /// What clients may take.
+    pub limits: Limits,
     /// A line on standard output for each request.
     pub access_log: bool,
+}
+
+/// What clients may take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Connections at once; who comes then is told to come again.
+    pub connections: Option<usize>,
+    /// Seconds that a client may keep the registry waiting.
+    pub patience: Option<u64>,
 }
 
 /// Certificate files.
@@ -138,6 +153,17 @@ impl Config {
         };
         let upstreams = Upstreams::new(&self.upstreams)?;
         Ok(Settings { access, policy: self.policy(), upstreams, secure: self.tls.is_some() })
+    }
+
+    /// What clients may take.
+    pub(crate) fn limits(&self) -> transport::server::Limits {
+        let connections = self.limits.connections.unwrap_or(transport::server::MAX_CONNECTIONS);
+        let patience = self.limits.patience.unwrap_or(DEFAULT_PATIENCE);
+        transport::server::Limits {
+            connections: connections.max(1),
+            beyond: Beyond::TurnAway,
+            patience: Some(Duration::from_secs(patience.max(1))),
+        }
     }
 
     /// What a collection takes away.

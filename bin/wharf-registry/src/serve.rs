@@ -36,6 +36,7 @@ pub(crate) fn run(place: &Place) -> Result<(), String> {
         println!("configuration OK");
         return Ok(());
     }
+    allow_files();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let registry = config.open()?;
     let log = match config.access_log {
@@ -50,7 +51,7 @@ pub(crate) fn run(place: &Place) -> Result<(), String> {
     let admin = admin_listener(&config)?;
     let started = |result: std::io::Result<Server>| result.map_err(|error| format!("start: {error}"));
     let admin = started(Server::start(vec![admin], Arc::new(AdminServer(Arc::clone(&server)))))?;
-    let clients = started(Server::start(listeners, Arc::clone(&server) as Arc<_>))?;
+    let clients = started(Server::start_within(config.limits(), listeners, Arc::clone(&server) as Arc<_>))?;
     if let Some(seconds) = config.collect.every {
         collect_every(&server, Duration::from_secs(seconds.max(1)))?;
     }
@@ -60,6 +61,14 @@ pub(crate) fn run(place: &Place) -> Result<(), String> {
     admin.stop();
     server.rest(PATIENCE);
     Ok(())
+}
+
+/// As many open files as this process may have at all: each connection needs some.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Where this is refused, what there is has to do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Binds every address.

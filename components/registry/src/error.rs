@@ -217,6 +217,8 @@ impl RegistryError {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
+            // Too slow; everything else that breaks off is nobody's to hear.
+            Self::Client(error) if error.kind() == std::io::ErrorKind::TimedOut => 408,
             Self::BlobUnknown { .. }
             | Self::UploadUnknown
             | Self::ManifestUnknown { .. }

@@ -5,5 +5,7 @@ mod conformance;
 mod durable;
 mod fixture;
 mod howto;
+mod killed;
+mod limits;
 mod mirror;
 mod peers;

@@ -2,8 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use super::head::RequestHead;
+use super::pace::Pace;
 
 /// Bytes of a chunk's size line, or of one trailer line.
 const MAX_LINE: usize = 8 * 1024;
@@ -40,6 +42,10 @@ pub(crate) struct BodyState {
     continue_pending: bool,
     /// The length the client promised.
     pub(crate) announced: Option<u64>,
+    /// How slowly it may come.
+    pace: Option<Pace>,
+    /// Reading failed: nothing more can be had of it.
+    broken: bool,
 }
 
 impl BodyState {
@@ -66,7 +72,18 @@ impl BodyState {
             (None, Some(length)) => Framing::Length(length),
         };
         let expects = head.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
-        Ok(Self { framing, continue_pending: expects && framing != Framing::Done, announced: length })
+        let continue_pending = expects && framing != Framing::Done;
+        Ok(Self { framing, continue_pending, announced: length, pace: None, broken: false })
+    }
+
+    /// The same for a client that may not be slower.
+    pub(super) fn at_pace(self, pace: Option<Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Whether reading failed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Whether every byte was read.
@@ -167,8 +184,8 @@ impl Body<'_> {
     fn read_raw(&mut self, output: &mut [u8]) -> io::Result<usize> {
         let unread = self.buffer.unread();
         let count = if unread.is_empty() {
-            let mut socket = self.socket;
-            socket.read(output)?
+            let (start, mut socket) = (Instant::now(), self.socket);
+            self.paced(start, socket.read(output))?
         } else {
             let count = unread.len().min(output.len());
             output.iter_mut().zip(unread).for_each(|(to, from)| *to = *from);
@@ -176,6 +193,14 @@ impl Body<'_> {
             count
         };
         if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
+    }
+
+    /// Counts what reading from the socket took.
+    fn paced(&mut self, start: Instant, result: io::Result<usize>) -> io::Result<usize> {
+        match &mut self.state.pace {
+            Some(pace) => pace.count(start, result),
+            None => result,
+        }
     }
 
     /// One line without its end.
@@ -194,7 +219,9 @@ impl Body<'_> {
                 }
                 return Ok(line);
             }
-            if self.buffer.fill(self.socket)? == 0 {
+            let start = Instant::now();
+            let result = self.buffer.fill(self.socket);
+            if self.paced(start, result)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -230,6 +257,15 @@ fn malformed() -> io::Error {
 
 impl Read for Body<'_> {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        let result = self.read_framed(output);
+        let interrupted = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
+        self.state.broken |= result.as_ref().is_err_and(|error| !interrupted(error));
+        result
+    }
+}
+
+impl Body<'_> {
+    fn read_framed(&mut self, output: &mut [u8]) -> io::Result<usize> {
         if output.is_empty() || self.state.is_done() {
             return Ok(0);
         }

@@ -2,28 +2,36 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Handler;
 use super::body::{BodyState, Buffer, FramingError};
 use super::exchange::{Exchange, ResponseHead};
 use super::head::{HeadError, RequestHead};
+use super::pace::Pace;
 
 /// A head that has begun has to be complete within this time; between requests a client may sleep for ever.
 const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Serves a client until the connection ends; its errors are the client's loss only.
-pub(crate) fn serve(socket: UnixStream, handler: &dyn Handler) {
+/// A client that is turned away has to have sent its request within this time.
+const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves a client until the connection ends; its errors are the client's loss only. With `patience` it may not keep
+/// us waiting longer.
+pub(crate) fn serve(socket: UnixStream, handler: &dyn Handler, patience: Option<Duration>) {
+    if patience.is_some() && set_timeouts(&socket, patience).is_err() {
+        return;
+    }
     let mut socket = Some(socket);
     let mut buffer = Buffer::default();
     while let Some(present) = socket.as_ref() {
-        let head = match read_head(present, &mut buffer) {
+        let head = match read_head(present, &mut buffer, patience) {
             Ok(Some(head)) => head,
             Ok(None) => return,
             Err(error) => return refuse(&mut socket, &mut buffer, error),
         };
         let body = match BodyState::of(&head) {
-            Ok(body) => body,
+            Ok(body) => body.at_pace(patience.map(Pace::new)),
             Err(FramingError::Coding) => return refuse(&mut socket, &mut buffer, Refusal::NotImplemented),
             Err(FramingError::Length) => return refuse(&mut socket, &mut buffer, Refusal::Malformed),
         };
@@ -38,6 +46,29 @@ pub(crate) fn serve(socket: UnixStream, handler: &dyn Handler) {
     }
 }
 
+/// Reads one request of a client that is one too many, and has it answered.
+pub(crate) fn turn_away(socket: UnixStream, handler: &dyn Handler) {
+    let patience = Some(TURN_AWAY_PATIENCE);
+    if set_timeouts(&socket, patience).is_err() {
+        return;
+    }
+    let mut buffer = Buffer::default();
+    let Ok(Some(head)) = read_head(&socket, &mut buffer, patience) else { return };
+    let Ok(body) = BodyState::of(&head) else { return };
+    let mut socket = Some(socket);
+    let mut exchange = Exchange::new(head, body, &mut socket, &mut buffer);
+    exchange.close_after();
+    handler.turn_away(&mut exchange);
+    if let Some(socket) = socket {
+        close_gently(&socket);
+    }
+}
+
+fn set_timeouts(socket: &UnixStream, patience: Option<Duration>) -> io::Result<()> {
+    socket.set_read_timeout(patience)?;
+    socket.set_write_timeout(patience)
+}
+
 /// Why a connection ends before there is a request.
 #[derive(Debug, Clone, Copy)]
 enum Refusal {
@@ -48,8 +79,14 @@ enum Refusal {
     Gone,
 }
 
-fn read_head(socket: &UnixStream, buffer: &mut Buffer) -> Result<Option<RequestHead>, Refusal> {
+/// The next head; none when the client is done, or has slept too long between requests.
+fn read_head(
+    socket: &UnixStream,
+    buffer: &mut Buffer,
+    patience: Option<Duration>,
+) -> Result<Option<RequestHead>, Refusal> {
     let mut timed = false;
+    let mut begun: Option<Instant> = None;
     let head = loop {
         skip_blank_lines(buffer);
         match RequestHead::parse(buffer.unread()) {
@@ -61,13 +98,20 @@ fn read_head(socket: &UnixStream, buffer: &mut Buffer) -> Result<Option<RequestH
             Err(HeadError::Malformed) => return Err(Refusal::Malformed),
             Err(HeadError::TooLarge) => return Err(Refusal::TooLarge),
         }
-        if !buffer.unread().is_empty() && !timed {
-            timed = socket.set_read_timeout(Some(HEAD_PATIENCE)).is_ok();
+        if !buffer.unread().is_empty() {
+            if begun.get_or_insert_with(Instant::now).elapsed() > patience.unwrap_or(HEAD_PATIENCE) {
+                return Err(Refusal::TooSlow);
+            }
+            if patience.is_none() && !timed {
+                timed = socket.set_read_timeout(Some(HEAD_PATIENCE)).is_ok();
+            }
         }
         match buffer.fill(socket) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Refusal::TooSlow),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return if begun.is_some() { Err(Refusal::TooSlow) } else { Ok(None) };
+            }
             Err(_) => return Err(Refusal::Gone),
         }
     };

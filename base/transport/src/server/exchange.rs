@@ -275,7 +275,7 @@ impl<'c> Exchange<'c> {
     /// An unread body has to be read or the connection closed; decided before the head tells the client which.
     fn settle_body(&mut self) {
         let long = self.body.announced.is_some_and(|length| length > MAX_DRAIN);
-        if !self.body.is_done() && (long || self.body.is_unsolicited()) {
+        if !self.body.is_done() && (long || self.body.is_unsolicited() || self.body.is_broken()) {
             self.keep_alive = false;
         }
     }
@@ -284,7 +284,7 @@ impl<'c> Exchange<'c> {
         if self.body.is_done() {
             return true;
         }
-        if self.body.is_unsolicited() {
+        if self.body.is_unsolicited() || self.body.is_broken() {
             return false;
         }
         let Ok(body) = self.body() else { return false };

@@ -7,6 +7,8 @@ mod disconnect;
 mod exchange;
 mod head;
 mod listener;
+mod pace;
+mod seat;
 mod sendfile;
 mod stream;
 mod websocket;
@@ -14,7 +16,8 @@ mod websocket;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
@@ -27,9 +30,12 @@ pub use stream::StreamWriter;
 pub use websocket::{WebSocketError, accept_websocket};
 
 use crate::tls::TlsAcceptor;
+use seat::{Seat, Seats};
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once when nothing else is said.
 pub const MAX_CONNECTIONS: usize = 4096;
+/// Clients that are told at once that there are too many; others wait until these are gone.
+const TURNED_AWAY: usize = 32;
 /// Stack of a connection's thread, bytes; only touched pages count.
 const STACK: usize = 512 * 1024;
 
@@ -37,6 +43,40 @@ const STACK: usize = 512 * 1024;
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request; returning without an answer closes the connection.
     fn handle(&self, exchange: &mut Exchange<'_>);
+
+    /// Answers a client that is one too many; the connection ends afterwards.
+    fn turn_away(&self, exchange: &mut Exchange<'_>) {
+        let head = ResponseHead::new(503).with("Retry-After", "5").content_type("text/plain; charset=utf-8");
+        // Who does not hear it finds the connection closed.
+        let _ = exchange.respond(&head, b"503 Service Unavailable: too many connections\n");
+    }
+}
+
+/// What clients may take of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections served at once.
+    pub connections: usize,
+    /// What happens to more.
+    pub beyond: Beyond,
+    /// How long a client may keep the server waiting: between requests, for a head, for more of a body, and for the
+    /// client to take more of an answer. Without it only heads have a limit.
+    pub patience: Option<Duration>,
+}
+
+/// What happens to connections beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// They wait in the kernel's queue.
+    Wait,
+    /// [`Handler::turn_away`] answers them.
+    TurnAway,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: MAX_CONNECTIONS, beyond: Beyond::Wait, patience: None }
+    }
 }
 
 /// Listeners being served.
@@ -51,12 +91,29 @@ impl Server {
     /// # Errors
     /// When no thread or descriptor is to be had.
     pub fn start(listeners: Vec<Listener>, handler: Arc<dyn Handler>) -> io::Result<Self> {
+        Self::start_within(Limits::default(), listeners, handler)
+    }
+
+    /// As [`Server::start`], with limits of choice.
+    ///
+    /// # Errors
+    /// When no thread or descriptor is to be had.
+    pub fn start_within(
+        limits: Limits,
+        listeners: Vec<Listener>,
+        handler: Arc<dyn Handler>,
+    ) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let seats = Arc::new(Seats::default());
+        let door = Arc::new(Door {
+            seats: Seats::new(limits.connections),
+            spare: Seats::new(TURNED_AWAY),
+            limits,
+            handler,
+        });
         let mut threads = Vec::new();
         for listener in listeners {
-            let (stop, seats, handler) = (Arc::clone(&stop), Arc::clone(&seats), Arc::clone(&handler));
-            let accept = move || accept_all(&listener, &stop, &seats, &handler);
+            let (stop, door) = (Arc::clone(&stop), Arc::clone(&door));
+            let accept = move || accept_all(&listener, &stop, &door);
             threads
                 .push(std::thread::Builder::new().name("accept".to_owned()).stack_size(STACK).spawn(accept)?);
         }
@@ -73,34 +130,28 @@ impl Server {
     }
 }
 
-/// Counts connections, and makes the acceptors wait when there are too many.
-#[derive(Default)]
-struct Seats {
-    taken: Mutex<usize>,
-    freed: Condvar,
+/// What all acceptors of a server share.
+struct Door {
+    seats: Arc<Seats>,
+    spare: Arc<Seats>,
+    limits: Limits,
+    handler: Arc<dyn Handler>,
 }
 
-impl Seats {
-    fn take(self: &Arc<Self>) -> Seat {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken >= MAX_CONNECTIONS {
-            taken = self.freed.wait(taken).unwrap_or_else(PoisonError::into_inner);
+impl Door {
+    /// A place for one more connection, and whether it is served or turned away.
+    fn seat(&self) -> (Seat, bool) {
+        match self.limits.beyond {
+            Beyond::Wait => (self.seats.take(), true),
+            Beyond::TurnAway => match self.seats.try_take() {
+                Some(seat) => (seat, true),
+                None => (self.spare.take(), false),
+            },
         }
-        *taken += 1;
-        Seat(Arc::clone(self))
     }
 }
 
-struct Seat(Arc<Seats>);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.freed.notify_one();
-    }
-}
-
-fn accept_all(listener: &Listener, stop: &OwnedFd, seats: &Arc<Seats>, handler: &Arc<dyn Handler>) {
+fn accept_all(listener: &Listener, stop: &OwnedFd, door: &Arc<Door>) {
     loop {
         let mut polled = [
             PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
@@ -115,7 +166,7 @@ fn accept_all(listener: &Listener, stop: &OwnedFd, seats: &Arc<Seats>, handler: 
             return;
         }
         match listener.accept() {
-            Ok(Some(socket)) => spawn_connection(socket, listener.tls(), seats.take(), handler),
+            Ok(Some(socket)) => spawn_connection(socket, listener.tls(), door),
             Ok(None) => {}
             // Out of descriptors: waiting for one to be closed is all there is to do.
             Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
@@ -123,22 +174,20 @@ fn accept_all(listener: &Listener, stop: &OwnedFd, seats: &Arc<Seats>, handler: 
     }
 }
 
-fn spawn_connection(
-    socket: UnixStream,
-    tls: Option<Arc<TlsAcceptor>>,
-    seat: Seat,
-    handler: &Arc<dyn Handler>,
-) {
-    let handler = Arc::clone(handler);
+fn spawn_connection(socket: UnixStream, tls: Option<Arc<TlsAcceptor>>, door: &Arc<Door>) {
+    let (seat, is_served) = door.seat();
+    let door = Arc::clone(door);
     let serve = move || {
         let _seat = seat;
-        match tls {
-            None => connection::serve(socket, &*handler),
-            Some(tls) => {
-                if let Ok(plain) = tls.accept(socket) {
-                    connection::serve(plain, &*handler);
-                }
-            }
+        let plain = match tls {
+            None => Ok(socket),
+            Some(tls) => tls.accept(socket),
+        };
+        match plain {
+            Ok(plain) if is_served => connection::serve(plain, &*door.handler, door.limits.patience),
+            Ok(plain) => connection::turn_away(plain, &*door.handler),
+            // It has no valid certificate, or is gone.
+            Err(_) => {}
         }
     };
     // When no thread is to be had the socket is dropped, which closes it: the client sees that at once.

@@ -185,3 +185,6 @@ pub(crate) fn is_id(text: &str) -> bool {
             _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,6 +265,14 @@ impl RegistryServer {
 }
 
 impl Handler for RegistryServer {
+    fn turn_away(&self, exchange: &mut Exchange<'_>) {
+        let (start, error) = (Instant::now(), RegistryError::TooManyRequests);
+        self.metrics.begin();
+        // Who does not hear it finds the connection closed.
+        let _ = answer::refuse(exchange, &error);
+        self.metrics.end("other", error.status(), start.elapsed());
+    }
+
     fn handle(&self, exchange: &mut Exchange<'_>) {
         let start = Instant::now();
         self.metrics.begin();
