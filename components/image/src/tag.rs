@@ -20,7 +20,11 @@ impl Images {
 
     /// Notes that an image was had by a name with a digest (pull).
     pub fn note_digest(&self, id: &Digest, name: &Reference, digest: Digest) -> Result<()> {
-        self.set_name(id, &name.with_digest(digest)).map(drop)
+        let name = name.with_digest(digest);
+        if self.read(|state| state.names.get(&name) == Some(id)) {
+            return Ok(());
+        }
+        self.set_name(id, &name).map(drop)
     }
 
     fn set_name(&self, id: &Digest, name: &Reference) -> Result<Option<Digest>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use api::image::{Progress, ProgressDetail};
@@ -135,9 +136,13 @@ impl Work<'_> {
             stop: self.stop,
         };
         let parts = self.parts(&content, &image)?;
-        self.blobs(&push, &image, &parts)?;
+        let were_there = self.blobs(&push, &image, &parts)?;
         let (last, before) =
             parts.documents.split_last().ok_or_else(|| Error::internal("an image without documents"))?;
+        if were_there && self.stands_for(tag, last) {
+            self.end(tag, &image, last);
+            return Ok(());
+        }
         for document in before {
             let target = Target::Digest(document.digest.clone());
             push.document(document, &target).map_err(refused)?;
@@ -145,6 +150,12 @@ impl Work<'_> {
         push.document(last, &Target::Tag(tag.to_owned())).map_err(refused)?;
         self.end(tag, &image, last);
         Ok(())
+    }
+
+    /// Whether the registry's tag is this document already. If it does not say so, the document is put once more.
+    fn stands_for(&self, tag: &str, document: &Descriptor) -> bool {
+        let there = self.repository.head(&Target::Tag(tag.to_owned()));
+        matches!(there, Ok(Some(there)) if there.digest == document.digest)
     }
 
     /// What there is to push: the whole index where everything it names is here or at the registry, else the manifest
@@ -213,7 +224,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn blobs(&self, push: &Push<'_>, image: &image::Image, parts: &Parts) -> Result<()> {
+    /// Pushes the blobs; whether the registry had all of them.
+    fn blobs(&self, push: &Push<'_>, image: &image::Image, parts: &Parts) -> Result<bool> {
         // The uppermost layer first, as Docker tells it.
         let shown = || parts.blobs.iter().rev();
         for id in shown().filter_map(|(_, id)| id.as_ref()) {
@@ -225,12 +237,17 @@ impl Work<'_> {
         let names: BTreeSet<String> = list.iter().flat_map(|blob| blob.mounts.iter().cloned()).collect();
         self.repository.mounts_from(&names.into_iter().collect::<Vec<_>>());
         let ids: Vec<Option<&String>> = shown().map(|(_, id)| id.as_ref()).collect();
+        let were_there = AtomicBool::new(true);
         let told = |at: usize, step: PushStep| {
+            if matches!(step, PushStep::Pushed | PushStep::Mounted { .. }) {
+                were_there.store(false, Ordering::Relaxed);
+            }
             if let (Some(Some(id)), Some(blob)) = (ids.get(at), list.get(at)) {
                 self.say(words(id, step, blob.descriptor.size));
             }
         };
-        push.blobs(&list, &told).map_err(refused)
+        push.blobs(&list, &told).map_err(refused)?;
+        Ok(were_there.into_inner())
     }
 
     /// Another repository of the same registry where an image with this blob came from or was pushed to.

@@ -2,6 +2,7 @@
 
 mod housekeeping;
 mod pull;
+mod push;
 mod registry;
 
 use testkit::Engine;
