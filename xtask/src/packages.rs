@@ -21,6 +21,9 @@ pub(crate) const TESTS: &[Package] = &[
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
     ("docker-registry", &["/usr/bin/docker-registry"]),
     ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
+    ("skopeo", &["/usr/bin/skopeo"]),
+    ("podman", &["/usr/bin/podman"]),
+    ("buildah", &["/usr/bin/buildah"]),
 ];
 
 /// Installs what is missing.

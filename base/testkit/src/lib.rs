@@ -3,7 +3,7 @@
 //! Owns what several test binaries need: [`Engine`] starts a `wharfd` with its own roots, socket, bridge, address
 //! range and cgroup parent, and removes all of them when dropped; [`census`] counts what that engine has on the
 //! machine, so that a test can compare before and after; [`parity`] runs recorded command lines and API calls
-//! against any engine; [`registry`] starts registries with images; [`http`] speaks to a socket without any client library; [`image`] makes base images.
+//! against any engine; [`registry`] starts registries with images; [`peers`] runs podman, buildah and skopeo; [`http`] speaks to a socket without any client library; [`image`] makes base images.
 //!
 //! It must not know how wharf works inside: it sees binaries, sockets and files only, so that the same fixtures
 //! drive a Docker engine too. Failures panic with what happened, as test code does.
@@ -17,6 +17,7 @@ pub mod http;
 pub mod image;
 pub mod lying;
 pub mod parity;
+pub mod peers;
 pub mod registry;
 pub mod slot;
 pub mod terminal;

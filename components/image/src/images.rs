@@ -314,4 +314,6 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use testkit::Engine;
 use super::mixed::Dice;
 
 /// Everything of images on the disk: blobs, unfinished ingests, unpacked layers, what waits to be removed.
-type Files = BTreeSet<PathBuf>;
+pub(super) type Files = BTreeSet<PathBuf>;
 
-fn files(engine: &Engine) -> Files {
+pub(super) fn files(engine: &Engine) -> Files {
     fn walk(path: &Path, depth: u32, found: &mut Files) {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -30,7 +30,7 @@ fn files(engine: &Engine) -> Files {
 }
 
 /// The names of all images; one without a name is `<none>`.
-fn listed(engine: &Engine) -> BTreeSet<String> {
+pub(super) fn listed(engine: &Engine) -> BTreeSet<String> {
     let names = engine.wharf(&["images", "-a", "--format", "{{.Repository}}"]);
     names.ok().lines().map(str::to_owned).collect()
 }
@@ -79,7 +79,7 @@ impl Archives {
 }
 
 /// Waits for what is removed in the background: until the files are the wanted ones, or nothing is in the trash.
-fn settled(engine: &Engine, wanted: Option<&Files>) -> Files {
+pub(super) fn settled(engine: &Engine, wanted: Option<&Files>) -> Files {
     let deadline = Instant::now() + Duration::from_secs(30);
     let trash = engine.data_root().join("snapshots/trash");
     loop {

@@ -2,6 +2,7 @@
 
 mod images;
 mod mixed;
+mod transfers;
 
 use std::time::{Duration, Instant};
 

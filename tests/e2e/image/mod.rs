@@ -1,6 +1,7 @@
 //! Images without a registry: ids, layers, tags, save and load between engines (MISSION rows 47 to 69).
 
 mod housekeeping;
+mod peers;
 mod pull;
 mod push;
 mod registry;

@@ -5,25 +5,11 @@ use std::process::Command;
 
 use oci::digest::Digest;
 use serde_json::json;
+use testkit::peers::Peers;
 
 use crate::fixture::Server;
 
 const REFERENCE: &str = "/var/tmp/docker-reference";
-
-/// The command that runs a program of this machine or of the reference root; `None` with the reason printed.
-fn peer(program: &str) -> Option<Command> {
-    if Path::new("/usr/bin").join(program).is_file() {
-        return Some(Command::new(program));
-    }
-    let root = Path::new(REFERENCE);
-    if !root.join("usr/bin").join(program).is_file() {
-        println!("skipped: {program} is not installed");
-        return None;
-    }
-    let mut command = Command::new("chroot");
-    command.arg(root).arg(program);
-    Some(command)
-}
 
 #[track_caller]
 fn succeed(command: &mut Command) -> String {
@@ -35,27 +21,72 @@ fn succeed(command: &mut Command) -> String {
 #[test]
 fn skopeo_copies_both_ways_with_equal_digests() {
     let (first, second) = (Server::start(json!({})), Server::start(json!({})));
+    let Some(peers) = Peers::new(&first.dir) else { return };
     let (digest, manifest) = first.client().in_repository("a/app").push_image("1", "skopeo");
-    let Some(mut copy) = peer("skopeo") else { return };
-    copy.args([
-        "--insecure-policy",
-        "copy",
-        "--preserve-digests",
-        "--src-tls-verify=false",
-        "--dest-tls-verify=false",
-    ])
-    .arg(format!("docker://{}/a/app:1", first.address))
-    .arg(format!("docker://{}/b/app:2", second.address));
-    succeed(&mut copy);
+    let (from, to) =
+        (format!("docker://{}/a/app:1", first.address), format!("docker://{}/b/app:2", second.address));
+    let plain =
+        ["copy", "--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false", &from, &to];
+    peers.skopeo(&plain).ok();
     let got = second.client().get("/v2/b/app/manifests/2");
     assert_eq!((Digest::of(&got.body), got.body), (digest, manifest));
-    let Some(mut tags) = peer("skopeo") else { return };
-    tags.args(["list-tags", "--tls-verify=false"]).arg(format!("docker://{}/b/app", second.address));
-    assert!(succeed(&mut tags).contains("\"2\""));
-    let Some(mut delete) = peer("skopeo") else { return };
-    delete.args(["delete", "--tls-verify=false"]).arg(format!("docker://{}/b/app:2", second.address));
-    succeed(&mut delete);
+    let all = format!("docker://{}/b/app", second.address);
+    assert!(peers.skopeo(&["list-tags", "--tls-verify=false", &all]).ok().contains("\"2\""));
+    peers.skopeo(&["delete", "--tls-verify=false", &to]).ok();
     assert_eq!(second.client().get("/v2/b/app/manifests/2").status, 404);
+}
+
+#[test]
+fn podman_and_buildah_push_and_pull() {
+    let server = Server::start(json!({}));
+    let Some(peers) = Peers::new(&server.dir) else { return };
+    let tree = server.dir.join("tree.tar");
+    succeed(Command::new("tar").arg("-cf").arg(&tree).args(["-C", "/etc", "hostname", "passwd"]));
+    peers.podman(&["import", "-c", "LABEL of=podman", &tree.to_string_lossy(), "localhost/made:1"]).ok();
+    let held = |repository: &str| {
+        let got = server.client().get(&format!("/v2/{repository}/manifests/1"));
+        assert_eq!(got.status, 200, "{repository}: {}", got.text());
+        Digest::of(&got.body).to_string()
+    };
+    let said = server.dir.join("digest");
+    let mut digests = Vec::new();
+    for (program, format) in
+        [("podman", "oci"), ("podman", "v2s2"), ("buildah", "oci"), ("buildah", "docker")]
+    {
+        let run = |arguments: &[&str]| match program {
+            "podman" => peers.podman(arguments),
+            _ => peers.buildah(arguments),
+        };
+        let repository = format!("{program}/deep/{format}");
+        let (name, file) = (format!("{}/{repository}:1", server.address), said.to_string_lossy());
+        let target = format!("docker://{name}");
+        let arguments = [
+            "push",
+            "--tls-verify=false",
+            "--format",
+            format,
+            "--digestfile",
+            &file,
+            "localhost/made:1",
+            &target,
+        ];
+        run(&arguments).ok();
+        let digest = held(&repository);
+        assert_eq!(std::fs::read_to_string(&said).unwrap().trim(), digest, "{repository}");
+        run(&["pull", "--tls-verify=false", &name]).ok();
+        let got = peers.podman(&["image", "inspect", "--format", "{{.RepoDigests}} {{.Labels.of}}", &name]);
+        assert!(got.ok().contains(&format!("{}/{repository}@{digest}", server.address)), "{got:?}");
+        assert!(got.ok().ends_with(" podman"), "{got:?}");
+        run(&["rmi", &name]).ok();
+        digests.push(digest);
+    }
+    // Without anything left there, all has to come from here.
+    peers.podman(&["rmi", "-a", "-f"]).ok();
+    let pulled = format!("{}/podman/deep/oci@{}", server.address, digests[0]);
+    peers.podman(&["pull", "--tls-verify=false", &pulled]).ok();
+    let name = format!("docker://{}/buildah/deep/docker:1", server.address);
+    let seen = peers.skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &name]);
+    assert_eq!(seen.ok(), digests[3]);
 }
 
 #[test]

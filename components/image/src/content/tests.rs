@@ -180,3 +180,33 @@ fn parts_are_kept_within_limits() {
     place.open();
     assert_eq!(place.partials(), 0);
 }
+
+#[test]
+fn a_full_disk_stops_a_blob_and_it_goes_on_when_there_is_space() {
+    let place = Place::new("full");
+    let folder = place.0.join("disk");
+    std::fs::create_dir_all(&folder).unwrap();
+    let disk = testkit::disk::Disk::mount(testkit::disk::Kind::Memory, &folder, &place.0.join("image"), 4);
+    let content = Content::open(&disk.path().join("content"), Limits::DEFAULT).unwrap();
+    let bytes = b"0123456789abcdef".repeat(200_000);
+    let blob = descriptor(&bytes);
+    // Space for a part that ends within a block of the writer.
+    std::fs::write(disk.path().join("other"), vec![1; 2_500_000]).unwrap();
+    let mut ingest = ours(&content, &blob);
+    let error = bytes.chunks(100_000).find_map(|part| ingest.write_all(part).err()).unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    let held = ingest.size();
+    assert!(held > 0 && held < blob.size);
+    let partial = content.partial_dir(Algorithm::Sha256).join(blob.digest.hex());
+    assert_eq!(std::fs::metadata(partial).unwrap().len(), held);
+    // One that has no digest yet leaves nothing.
+    let mut anonymous = content.ingest(Algorithm::Sha256).unwrap();
+    assert!(anonymous.write_all(&bytes).is_err());
+    drop(anonymous);
+    assert_eq!(std::fs::read_dir(content.ingest_dir()).unwrap().count(), 0);
+    std::fs::remove_file(disk.path().join("other")).unwrap();
+    ingest.write_all(&bytes[usize::try_from(held).unwrap()..]).unwrap();
+    assert_eq!(ingest.finish(None).unwrap(), (blob.digest.clone(), blob.size));
+    content.sync().unwrap();
+    content.verify(&blob.digest).unwrap();
+}

@@ -33,11 +33,11 @@ impl Drop for Place {
     }
 }
 
-fn name(text: &str) -> Reference {
+pub(super) fn name(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-fn layer(content: &str) -> Vec<u8> {
+pub(super) fn layer(content: &str) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     writer.append_bytes(&Entry::file("file", 0o644, 0), content.as_bytes()).unwrap();
     writer.finish().unwrap()
@@ -49,7 +49,7 @@ fn import(images: &Images, content: &str, tag: &str) -> Arc<Image> {
     images.import(&mut layer(content).as_slice(), config, name.as_ref()).unwrap().keep().unwrap().image
 }
 
-fn save(images: &Images, names: &[&str]) -> Vec<u8> {
+pub(super) fn save(images: &Images, names: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     images.save(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &mut out).unwrap();
     out
