@@ -8,7 +8,7 @@ use std::time::Duration;
 use transport::client::Patience;
 
 use crate::Proxies;
-use crate::url;
+use crate::url::{self, Origin};
 
 /// Everything a client is told; it looks nothing up by itself.
 #[derive(Debug, Clone)]
@@ -21,6 +21,9 @@ pub struct Settings {
     pub insecure: Vec<String>,
     /// Folders with a folder for each host, which holds `*.crt`, `*.cert` and `*.key`.
     pub certificates: Vec<PathBuf>,
+    /// Hosts whose token servers may see credentials, beside the registry's own host; without it every token server that
+    /// a registry names, as Docker does it.
+    pub token_hosts: Option<Vec<String>>,
     /// Proxies.
     pub proxies: Proxies,
     /// Value of `User-Agent`.
@@ -46,6 +49,7 @@ impl Default for Settings {
             mirrors: BTreeMap::new(),
             insecure: Vec::new(),
             certificates: Vec::new(),
+            token_hosts: None,
             proxies: Proxies::default(),
             user_agent: "wharf".to_owned(),
             patience: Patience::default(),
@@ -67,6 +71,15 @@ impl Settings {
                 || known.eq_ignore_ascii_case(&bare)
                 || address.is_some_and(|address| in_network(known, address))
         })
+    }
+
+    /// Whether the token server of a registry may see credentials.
+    pub(crate) fn may_see_credentials(&self, server: &Origin, registry: &Origin) -> bool {
+        let Some(hosts) = &self.token_hosts else { return true };
+        let known = |host: &String| {
+            host.eq_ignore_ascii_case(&server.host) || host.eq_ignore_ascii_case(&server.authority())
+        };
+        server.host == registry.host || hosts.iter().any(known)
     }
 
     /// Mirrors of a registry.

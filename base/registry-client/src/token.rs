@@ -97,6 +97,11 @@ impl Session {
         if !url.origin.tls && !self.client.settings().is_insecure(&url.origin.authority()) {
             return Err(refused("it is not reached through TLS and is no insecure registry"));
         }
+        if !self.credentials.is_anonymous()
+            && !self.client.settings().may_see_credentials(&url.origin, registry)
+        {
+            return Err(refused("it is on another host, which is not configured to see credentials"));
+        }
         Ok(url)
     }
 

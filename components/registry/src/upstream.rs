@@ -5,8 +5,8 @@
 //! ```
 //! A tag is compared with the upstream's when it was not for a while; when the upstream does not answer, what is
 //! held is given. Only blobs that a fetched manifest names are fetched, with the size it says; bytes are compared with
-//! their digest before a client gets the last of them. The client in `registry-client` decides where credentials may go:
-//! to the upstream, and to a token server that it names and that is safe to ask.
+//! their digest before a client gets the last of them. Credentials go to the upstream, and to a token server that it names
+//! when that is on the same host or on one that is configured, and safe to ask.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use oci::digest::Digest;
 use oci::image::Descriptor;
-use registry_client::{Access, Client, Credentials, Settings, Stop, Target};
+use registry_client::{Access, Client, Credentials, HUB, Settings, Stop, Target};
 use serde::Deserialize;
 use transport::server::Exchange;
 
@@ -36,6 +36,9 @@ pub struct Upstream {
     /// With which password or token.
     #[serde(default)]
     pub password: String,
+    /// Hosts (`host`, `host:port`) of token servers that may see user and password, beside the registry's own host.
+    #[serde(default)]
+    pub token_hosts: Vec<String>,
     /// Seconds that a tag is given without asking again.
     #[serde(default = "default_fresh")]
     pub fresh: u32,
@@ -46,6 +49,9 @@ pub struct Upstream {
     #[serde(default)]
     pub fallback: bool,
 }
+
+/// Where Docker's own registry has its token server.
+const HUB_TOKENS: &str = "auth.docker.io";
 
 fn default_fresh() -> u32 {
     60
@@ -89,6 +95,10 @@ impl Upstreams {
             if upstream.insecure {
                 settings.insecure.push(upstream.registry.clone());
             }
+            // Nobody is there to notice where the upstream sends the credentials of the configuration.
+            let mut hosts = upstream.token_hosts.clone();
+            hosts.extend((upstream.registry == HUB).then(|| HUB_TOKENS.to_owned()));
+            settings.token_hosts = Some(hosts);
             // Clients wait meanwhile, and may be given what is held.
             settings.patience.connect = Duration::from_secs(5);
             settings.patience.head = Duration::from_secs(15);

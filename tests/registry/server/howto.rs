@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::fixture::program;
+use crate::fixture::{Server, program};
 
 const HOWTO: &str = include_str!("../../../docs/howto/registry.md");
 
@@ -44,4 +44,24 @@ fn the_image_holds_the_program() {
     );
     let manifest: Value = serde_json::from_str(&image.stdout).unwrap();
     assert_eq!(manifest[0]["RepoTags"][0], "preregistry:latest");
+}
+
+#[test]
+fn the_page_has_what_is_told_of_it() {
+    let server = Server::start(json!({}));
+    server.client().in_repository("deep/app").push_image("1.0", "page");
+    let (digest, _) = server.client().in_repository("deep/app").push_image("2.0", "page, other");
+    let list = server.client().get("/");
+    assert!(list.text().contains("<a href=\"/ui/deep/app\">deep/app</a><td class=n>2"), "{}", list.text());
+    let page = server.client().get("/ui/deep/app").text();
+    let told = HOWTO.split("| column |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let columns: Vec<&str> =
+        told.lines().skip(2).filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
+    assert_eq!(columns.len(), 5);
+    let heads = page.split("<th").skip(1).map(|head| head.split(['>', '<']).nth(1).unwrap_or_default());
+    assert_eq!(heads.map(str::trim).collect::<Vec<_>>(), columns, "{page}");
+    assert!(page.contains(&format!("title=\"{digest}\">{}</code>", digest.short())), "{page}");
+    assert!(page.contains("<summary>2</summary>") && !page.contains("<script"), "{page}");
+    let policy = list.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
 }

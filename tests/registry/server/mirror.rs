@@ -5,6 +5,7 @@ use std::net::TcpListener;
 
 use oci::digest::Digest;
 use serde_json::{Value, json};
+use testkit::lying::{self, Reply, Request};
 
 use crate::fixture::Server;
 
@@ -117,4 +118,44 @@ fn row_26_an_evil_upstream_gets_no_bad_byte_in() {
     assert_eq!(client.get("/v2/evil/private/manifests/1").status, 502);
     assert_eq!(server.files("uploads"), Vec::<std::path::PathBuf>::new());
     assert_eq!(server.files("blobs"), Vec::<std::path::PathBuf>::new());
+}
+
+/// Row 26: an upstream that sends for a token to another host gets no credentials there unless that host is configured.
+#[test]
+fn row_26_credentials_stay_with_the_hosts_they_are_for() {
+    let manifest = registry_conformance::manifest_of(b"{}", &[]).to_string();
+    let tokens = lying::Registry::start(|_: &Request| Reply::new(200, r#"{"token":"bought"}"#));
+    let port = tokens.address().rsplit(':').next().unwrap().to_owned();
+    // The same machine under another name: to the client it is another host.
+    let realm = format!("Bearer realm=\"http://localhost:{port}/token\",service=\"x\"");
+    let answer = move |request: &Request| match request.header("authorization") {
+        Some("Bearer bought") => Reply::new(200, manifest.clone())
+            .with("Content-Type", "application/vnd.oci.image.manifest.v1+json"),
+        _ => Reply::new(401, "").with("WWW-Authenticate", &realm),
+    };
+    let upstream = lying::Registry::start(answer);
+    let shown = |tokens: &lying::Registry| {
+        let asked = tokens.requests();
+        asked
+            .iter()
+            .filter_map(|request| request.header("authorization").map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let mirror = |more: Value| {
+        let mut upstream = json!({"prefix": "up", "registry": upstream.address()});
+        upstream.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let server = Server::start(json!({"upstreams": [upstream]}));
+        server.client().get("/v2/up/app/manifests/1")
+    };
+    let refused = mirror(json!({"user": "me", "password": "canary"}));
+    assert_eq!(refused.status, 502);
+    assert!(refused.text().contains("another host"), "{}", refused.text());
+    assert_eq!(tokens.requests().len(), 0, "nobody asked there");
+    // Who has nothing to show may ask anywhere.
+    assert_eq!(mirror(json!({})).status, 200);
+    assert_eq!(shown(&tokens), Vec::<String>::new());
+    // Configured, it is shown what it is for.
+    let known = mirror(json!({"user": "me", "password": "canary", "tokenHosts": ["localhost"]}));
+    assert_eq!(known.status, 200, "{}", known.text());
+    assert!(shown(&tokens).contains(&"Basic bWU6Y2FuYXJ5".to_owned()));
 }
