@@ -43,12 +43,16 @@ pub fn assert_returns_to(engine: &Engine, before: &Census) {
 
 /// The cgroup folders below the engine's parent, in every hierarchy; the parents themselves are not counted.
 pub fn cgroups(engine: &Engine) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
-        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
-        found.extend(children(&parent).into_iter().filter(|path| path.is_dir()));
-    }
-    found
+    parents(engine).iter().flat_map(|parent| children(parent)).filter(|path| path.is_dir()).collect()
+}
+
+/// The engine's parent group in every hierarchy: on cgroup v2 the mount point is the only one, on v1 each folder there is one.
+fn parents(engine: &Engine) -> Vec<PathBuf> {
+    let mount = Path::new("/sys/fs/cgroup");
+    let hierarchies =
+        if mount.join("cgroup.controllers").exists() { vec![mount.to_owned()] } else { children(mount) };
+    let parent = engine.slot().cgroup_parent();
+    hierarchies.iter().map(|hierarchy| hierarchy.join(parent.trim_start_matches('/'))).collect()
 }
 
 fn children(dir: &Path) -> Vec<PathBuf> {
@@ -95,23 +99,17 @@ pub(crate) fn sweep(engine: &Engine) {
     for (pid, _) in processes(&engine.root().to_string_lossy()) {
         crate::engine::signal(pid, rustix::process::Signal::KILL);
     }
-    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
-        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
-        for group in children(&parent).into_iter().chain([parent]) {
-            for line in std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
-                if let Ok(pid) = line.parse() {
-                    crate::engine::signal(pid, rustix::process::Signal::KILL);
-                }
+    let parents = parents(engine);
+    for group in parents.iter().flat_map(|parent| children(parent)).chain(parents.iter().cloned()) {
+        for line in std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
+            if let Ok(pid) = line.parse() {
+                crate::engine::signal(pid, rustix::process::Signal::KILL);
             }
         }
     }
     std::thread::sleep(std::time::Duration::from_millis(5));
-    for hierarchy in children(Path::new("/sys/fs/cgroup")) {
-        let parent = hierarchy.join(engine.slot().cgroup_parent().trim_start_matches('/'));
-        for group in children(&parent) {
-            let _ = std::fs::remove_dir(group);
-        }
-        let _ = std::fs::remove_dir(parent);
+    for group in parents.iter().flat_map(|parent| children(parent)).chain(parents.iter().cloned()) {
+        let _ = std::fs::remove_dir(group);
     }
     let bridge = engine.slot().bridge();
     if Path::new("/sys/class/net").join(&bridge).exists() {
