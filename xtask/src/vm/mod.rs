@@ -1,7 +1,7 @@
 //! `cargo xtask vm [FILTER... | --all]`: the end-to-end tests in a small emulated machine on cgroup v2.
 //!
-//! Debian's cloud kernel and qemu from its packages; the root is an initial ramdisk of busybox, wharf's static
-//! binaries and the test binary. Nothing of systemd runs there, and nothing is left over: the machine lives in memory.
+//! Debian's cloud kernel and qemu from its packages; [`root`] says what is on the machine's disk. Nothing of systemd runs
+//! there, and nothing is left over: the disk is a file that goes with the machine.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -11,36 +11,15 @@ use std::time::{Duration, Instant};
 
 use crate::{Outcome, build, packages};
 
+mod root;
+
 const PACKAGES: &[packages::Package] = &[
     ("qemu-system-x86", &["/usr/bin/qemu-system-x86_64"]),
     ("cpio", &["/usr/bin/cpio", "/bin/cpio"]),
     ("kmod", &["/sbin/depmod", "/usr/sbin/depmod"]),
     ("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
-];
-
-/// What an engine needs of the kernel, as module names; those they depend on come along.
-const MODULES: [&str; 21] = [
-    "overlay",
-    "bridge",
-    "br_netfilter",
-    "veth",
-    "nf_tables",
-    "nft_chain_nat",
-    "nft_nat",
-    "nft_masq",
-    "nft_ct",
-    "nft_fib_inet",
-    "nft_fib_ipv4",
-    "nft_fib_ipv6",
-    "nft_compat",
-    "nft_redir",
-    "nft_reject_inet",
-    "nft_numgen",
-    "nft_hash",
-    "nf_conntrack",
-    "nf_conntrack_netlink",
-    "macvlan",
-    "sctp",
+    ("e2fsprogs", &["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]),
+    ("tar", &["/bin/tar", "/usr/bin/tar"]),
 ];
 
 /// The tests that run there when no filter is given: one of each kind, as emulation is slow.
@@ -49,7 +28,7 @@ const SMOKE: &[&str] = &["smoke::", "isolation::", "volume::"];
 /// Longest time the machine may take for the tests asked for.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// Longest time it may take for one part of all tests, with one processor and everybody else served first.
+/// Longest time it may take for one part of all tests, with one processor.
 const PART_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Tests of one part of a run of all.
@@ -67,15 +46,23 @@ struct Speed {
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     packages::ensure(PACKAGES)?;
     build::cargo(&["build", "--workspace", "--bins"])?;
-    let tests = test_binary()?;
     let kernel = kernel()?;
-    if let Some((_, filters)) = arguments.split_first().filter(|(first, _)| *first == "--all") {
-        return run_all(&kernel, &tests, filters);
-    }
+    let work = std::env::temp_dir().join(format!("wharf-vm-{}", std::process::id()));
+    let result = root::stage(&work, &kernel.modules, &test_binary()?).and_then(|()| {
+        match arguments.split_first().filter(|(first, _)| *first == "--all") {
+            Some((_, filters)) => run_all(&kernel, &work, filters),
+            None => run_some(&kernel, &work, arguments),
+        }
+    });
+    std::fs::remove_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
+    result
+}
+
+fn run_some(kernel: &Kernel, work: &Path, arguments: &[String]) -> Outcome {
     let filters: Vec<&str> =
         if arguments.is_empty() { SMOKE.to_vec() } else { arguments.iter().map(String::as_str).collect() };
     let speed = Speed { processors: "2", niceness: "0", deadline: DEADLINE };
-    let report = run_part(&kernel, &tests, &filters, speed)?;
+    let report = run_part(kernel, work, &filters, speed)?;
     match report.code {
         Some(0) => Ok(()),
         Some(code) => Err(format!("the tests in the emulated machine failed ({code})")),
@@ -84,24 +71,29 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 /// What one machine reported.
+#[derive(Default)]
 struct Report {
     /// Exit code of the tests; none when the machine ended before them.
     code: Option<i32>,
     passed: BTreeSet<String>,
     failed: BTreeSet<String>,
+    /// Why some of those that passed did nothing.
+    skipped: BTreeSet<String>,
 }
 
 /// Every test, a part at a time, each in a machine of its own; what failed is said at the end by name.
-fn run_all(kernel: &Kernel, tests: &Path, filters: &[String]) -> Outcome {
-    let listed = output(Command::new(tests).args(["--list", "--format", "terse"]).args(filters))?;
+fn run_all(kernel: &Kernel, work: &Path, filters: &[String]) -> Outcome {
+    let listed =
+        output(Command::new(work.join(root::TESTS)).args(["--list", "--format", "terse"]).args(filters))?;
     let names: Vec<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
-    let speed = Speed { processors: "1", niceness: "15", deadline: PART_DEADLINE };
-    let (mut passed, mut bad) = (0, Vec::new());
+    let speed = Speed { processors: "1", niceness: "5", deadline: PART_DEADLINE };
+    let (mut passed, mut bad, mut skipped) = (0, Vec::new(), BTreeSet::new());
     for part in names.chunks(PART) {
         let arguments: Vec<&str> = std::iter::once("--exact").chain(part.iter().copied()).collect();
         let start = Instant::now();
-        let report = run_part(kernel, tests, &arguments, speed)?;
+        let report = run_part(kernel, work, &arguments, speed)?;
         passed += report.passed.len();
+        skipped.extend(report.skipped);
         for name in part.iter().filter(|name| !report.passed.contains(**name)) {
             let how = if report.failed.contains(*name) { "failed" } else { "did not end" };
             bad.push(format!("{name}: {how}"));
@@ -113,15 +105,14 @@ fn run_all(kernel: &Kernel, tests: &Path, filters: &[String]) -> Outcome {
             start.elapsed().as_secs_f64()
         );
     }
+    skipped.iter().for_each(|why| println!("=== {why}"));
     println!("=== {passed} of {} tests passed in the emulated machine", names.len());
     if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
 }
 
-fn run_part(kernel: &Kernel, tests: &Path, arguments: &[&str], speed: Speed) -> Result<Report, String> {
-    let work = std::env::temp_dir().join(format!("wharf-vm-{}", std::process::id()));
-    let result = prepare(&work, kernel, tests, arguments).and_then(|()| boot(&work, &kernel.image, speed));
-    std::fs::remove_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
-    result
+fn run_part(kernel: &Kernel, work: &Path, arguments: &[&str], speed: Speed) -> Result<Report, String> {
+    root::disk(work, arguments)?;
+    boot(work, &kernel.image, speed)
 }
 
 /// A kernel unpacked into the cache.
@@ -167,6 +158,7 @@ fn find(dir: &Path, part: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("nothing like {part:?} in {}", dir.display()))
 }
 
+/// The standard output of a command that has to succeed.
 fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
@@ -189,116 +181,24 @@ fn test_binary() -> Result<PathBuf, String> {
         .ok_or("cargo built no e2e test binary".to_owned())
 }
 
-/// The paths of the modules to load, below the module folder, those that others need first.
-fn module_files(modules: &Path) -> Result<Vec<String>, String> {
-    let text = std::fs::read_to_string(modules.join("modules.dep"))
-        .map_err(|error| format!("modules.dep: {error}"))?;
-    let mut order = Vec::new();
-    let mut seen = BTreeSet::new();
-    for wanted in MODULES {
-        let file = format!("/{wanted}.ko");
-        let Some((module, needs)) =
-            text.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| path.ends_with(&file))
-        else {
-            continue;
-        };
-        for path in needs.split_whitespace().rev().chain([module]) {
-            if seen.insert(path) {
-                order.push(path.to_owned());
-            }
-        }
-    }
-    Ok(order)
-}
-
-fn prepare(work: &Path, kernel: &Kernel, tests: &Path, filters: &[&str]) -> Outcome {
-    let root = work.join("root");
-    for dir in
-        ["bin", "proc", "sys", "dev", "tmp", "keep", "var/tmp", "run", "etc", "modules", "wharf", "root"]
-    {
-        std::fs::create_dir_all(root.join(dir)).map_err(|error| error.to_string())?;
-    }
-    let copy = |from: &Path, to: &str| {
-        std::fs::copy(from, root.join(to)).map(|_| ()).map_err(|error| format!("{}: {error}", from.display()))
-    };
-    copy(&testkit::image::busybox_program(), "bin/busybox")?;
-    copy(&testkit::image::busybox_tar(), "keep/busybox.tar")?;
-    copy(tests, "wharf/e2e")?;
-    let binaries = build::target_dir()?.join("debug");
-    for program in build::PROGRAMS {
-        copy(&binaries.join(program), &format!("wharf/{program}"))?;
-    }
-    let order = module_files(&kernel.modules)?;
-    for (number, module) in order.iter().enumerate() {
-        copy(&kernel.modules.join(module), &format!("modules/{number:03}.ko"))?;
-    }
-    let story = STORY.replace("@FILTERS@", &filters.join(" "));
-    std::fs::write(root.join("init"), INIT).map_err(|error| error.to_string())?;
-    std::fs::write(root.join("story"), story).map_err(|error| error.to_string())?;
-    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")
-        .map_err(|error| error.to_string())?;
-    std::fs::write(root.join("etc/group"), "root:x:0:\n").map_err(|error| error.to_string())?;
-    output(
-        Command::new("sh")
-            .args(["-c", "chmod 755 init bin/busybox wharf/* && strip wharf/* 2>/dev/null; find . | cpio -o -H newc --quiet >../initrd"])
-            .current_dir(&root),
-    )
-    .map(|_| ())
-}
-
-/// The first process of the machine.
-const INIT: &str = r#"#!/bin/busybox sh
-# A ramdisk cannot be the old root of pivot_root: move to a file system first.
-mkdir -p /new
-/bin/busybox mount -t tmpfs root /new
-for entry in /*; do
-    case $entry in /new | /proc | /sys | /dev) ;; *) /bin/busybox cp -a $entry /new/ ;; esac
-done
-mkdir -p /new/proc /new/sys /new/dev
-exec /bin/busybox switch_root /new /bin/busybox sh /story
-"#;
-
-/// What happens there.
-const STORY: &str = r#"
-export PATH=/bin
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs run /run
-mount -t tmpfs var /var/tmp
-mkdir -p /var/tmp/wharf-cache
-mount -t cgroup2 cgroup /sys/fs/cgroup
-for module in /modules/*.ko; do insmod $module 2>/dev/null; done
-ip link set lo up
-cp -a /keep/* /var/tmp/wharf-cache/
-uname -r
-echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
-export WHARF_BIN_DIR=/wharf WHARF_EMULATED=1 RUST_BACKTRACE=1
-/wharf/e2e --test-threads=2 @FILTERS@
-echo "wharf-vm-exit-code: $?"
-sync
-poweroff -f
-"#;
-
 fn boot(work: &Path, image: &Path, speed: Speed) -> Result<Report, String> {
     let mut machine = Command::new("nice")
-        .args(["-n", speed.niceness, "qemu-system-x86_64", "-m", "3072", "-smp", speed.processors])
+        .args(["-n", speed.niceness, "qemu-system-x86_64", "-m", "2048", "-smp", speed.processors])
         .args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-cpu", "max"])
         .args(["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all"])
+        .arg("-drive")
+        .arg(format!("file={},format=raw,if=virtio,cache=unsafe", work.join(root::DISK).display()))
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
-        .arg(work.join("initrd"))
+        .arg(work.join(root::RAMDISK))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("start qemu: {error}"))?;
     let console = machine.stdout.take().ok_or("qemu has no console")?;
     let reader = std::thread::spawn(move || {
-        let mut report = Report { code: None, passed: BTreeSet::new(), failed: BTreeSet::new() };
+        let mut report = Report::default();
         for line in BufReader::new(console).lines().map_while(Result::ok) {
             println!("vm| {line}");
             report.hear(line.trim());
@@ -321,6 +221,9 @@ impl Report {
         if let Some(text) = line.strip_prefix("wharf-vm-exit-code: ") {
             self.code = text.trim().parse().ok();
         }
+        if line.starts_with("skipped: ") {
+            self.skipped.insert(line.to_owned());
+        }
         let Some((name, end)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) else {
             return;
         };
@@ -339,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_console_is_understood() {
-        let mut report = Report { code: None, passed: BTreeSet::new(), failed: BTreeSet::new() };
+        let mut report = Report::default();
         for line in [
             "test a::b ... ok",
             "[   12.3] some kernel message",
@@ -347,6 +250,7 @@ mod tests {
             "test d ... ignored, long",
             "test result: FAILED. 1 passed; 1 failed",
             "test e ... ",
+            "skipped: this machine has no docker command",
             "wharf-vm-exit-code: 101",
         ] {
             report.hear(line);
@@ -354,6 +258,7 @@ mod tests {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(report.passed, set(&["a::b", "d"]));
         assert_eq!(report.failed, set(&["a::c"]));
+        assert_eq!(report.skipped, set(&["skipped: this machine has no docker command"]));
         assert_eq!(report.code, Some(101));
     }
 }
