@@ -1,4 +1,4 @@
-//! The repository's own commands: `cargo xtask demo | test | bench | tidy | metrics | golden | deny | dependencies | build`.
+//! The repository's own commands: `cargo xtask demo | test | long | bench | tidy | metrics | golden | deny | dependencies | build`.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ cargo xtask COMMAND
   deny           check the licences and sources of all dependencies
   dependencies   write docs/dependencies.txt anew
   vm [FILTER]    run end-to-end tests in an emulated machine on cgroup v2 (--all: every one, in parts; takes hours)
+  long           the long forms of the tests about leaks, races and crashes (ten thousand rounds)
   build [--dist] build the release binaries and print where they are
 ";
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some("deny") => dependencies::deny(),
         Some("dependencies") => dependencies::write(),
         Some("vm") => vm::run(rest),
+        Some("long") => test::long_forms(),
         Some("build") => build::run(rest),
         _ => {
             print!("{HELP}");

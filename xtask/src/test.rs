@@ -32,3 +32,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     Ok(())
 }
+
+/// What is tried some hundred times by every run, ten thousand times.
+pub(crate) fn long_forms() -> Outcome {
+    cargo(&["build", "--workspace", "--bins"])?;
+    let tests = ["test", "--package", "e2e", "--test", "e2e", "--", "--ignored", "--nocapture"];
+    cargo(&[&tests[..], &["--test-threads=1", "long_form"]].concat())
+}

@@ -130,11 +130,22 @@ fn remove_all(engine: &Engine) {
 
 #[test]
 fn killed_engines_lose_nothing_acknowledged() {
+    operations_while_the_engine_is_killed(25);
+}
+
+#[test]
+#[ignore = "the long form: cargo xtask long"]
+fn long_form_killed_engines() {
+    operations_while_the_engine_is_killed(100);
+}
+
+/// Twenty operations a round, each round with a kill in it.
+fn operations_while_the_engine_is_killed(rounds: u32) {
     let mut engine = Engine::with_busybox();
     let before = census::of(&engine);
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut book = Book::default();
-    for round in 0..25 {
+    for round in 0..rounds {
         let moment = Duration::from_micros(dice.roll(60_000));
         let pid = engine.daemon_pid();
         let killer = std::thread::spawn(move || {

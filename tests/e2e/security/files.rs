@@ -51,6 +51,16 @@ fn swap(dir: &Path, target: &Path, stop: &Arc<AtomicBool>) -> std::thread::JoinH
 /// Row 3: a mount target that turns into a link while the container starts, a thousand times.
 #[test]
 fn row_03_swapped_links_never_move_a_mount_out() {
+    links_swap_during_starts(1000);
+}
+
+#[test]
+#[ignore = "the long form: cargo xtask long"]
+fn long_form_row_03_swapped_links() {
+    links_swap_during_starts(10_000);
+}
+
+fn links_swap_during_starts(starts: usize) {
     let engine = Engine::with_busybox();
     let canary = Canary::new(&engine);
     engine.wharf(&["volume", "create", "arena"]).ok();
@@ -75,7 +85,7 @@ fn row_03_swapped_links_never_move_a_mount_out() {
                 "touch",
                 "/arena/place/below/x",
             ];
-            let mut commands: Vec<_> = (0..250).map(|_| engine.wharf_command(&words)).collect();
+            let mut commands: Vec<_> = (0..starts / 4).map(|_| engine.wharf_command(&words)).collect();
             std::thread::spawn(move || {
                 for command in &mut commands {
                     testkit::engine::run(command, None);

@@ -114,40 +114,99 @@ fn row_24_parallel_containers_do_not_mix() {
     assert_eq!(engine.wharf(&["ps", "-aq"]).ok().lines().count(), 1000);
 }
 
+/// What a process holds: memory in KiB, descriptors, threads.
+fn figures(pid: u32) -> (u64, usize, usize) {
+    (resident_kib(pid), count(&format!("/proc/{pid}/fd")), count(&format!("/proc/{pid}/task")))
+}
+
+#[track_caller]
+fn assert_flat(who: &str, before: (u64, usize, usize), after: (u64, usize, usize), growth_kib: u64) {
+    eprintln!("{who}: {before:?} before, {after:?} after");
+    assert!(after.0 < before.0 + growth_kib, "{who}: memory grew from {} to {} KiB", before.0, after.0);
+    assert!(after.1 <= before.1 + 4, "{who}: descriptors grew from {} to {}", before.1, after.1);
+    assert!(after.2 <= before.2 + 4, "{who}: threads grew from {} to {}", before.2, after.2);
+}
+
+fn start_exec(engine: &Engine, command: &[&str]) -> UnixStream {
+    let body = json!({"Cmd": command, "AttachStdout": true});
+    let exec = http::post(&engine.socket_path(), "/containers/box/exec", &body).expect("make an exec").json();
+    let id = exec["Id"].as_str().expect("an id");
+    let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
+    let request = format!(
+        "POST /exec/{id}/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    let _ = stream.write_all(request.as_bytes());
+    stream
+}
+
 /// Row 29: execs that leave children behind, and clients that go away, cost nothing in the long run.
 #[test]
 fn row_29_execs_do_not_leak() {
+    execs_leave_children(300);
+}
+
+#[test]
+#[ignore = "the long form: cargo xtask long"]
+fn long_form_row_29_execs() {
+    execs_leave_children(10_000);
+}
+
+fn execs_leave_children(execs: usize) {
     let engine = Engine::with_busybox();
     engine.wharf(&["run", "-d", "--name", "box", "busybox", "sleep", "3600"]).ok();
+    let shim = shim_of(&engine, "box");
     let pid = engine.daemon_pid();
     let turn = || {
-        engine.wharf(&["exec", "box", "sh", "-c", "sleep 2 & true"]).ok();
-        let body = json!({"Cmd": ["true"], "AttachStdout": true});
-        let exec =
-            http::post(&engine.socket_path(), "/containers/box/exec", &body).expect("make an exec").json();
-        let id = exec["Id"].as_str().expect("an id").to_owned();
-        let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
-        let request = format!(
-            "POST /exec/{id}/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
-        );
-        let _ = stream.write_all(request.as_bytes());
-        // The client goes away without reading.
+        // One whose client waits for its end, and one whose client goes away without reading.
+        let mut stream = start_exec(&engine, &["sh", "-c", "sleep 2 >/dev/null 2>&1 & true"]);
+        stream.shutdown(std::net::Shutdown::Write).expect("end the input");
+        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        drop(start_exec(&engine, &["true"]));
     };
     for _ in 0..50 {
         turn();
     }
     std::thread::sleep(std::time::Duration::from_secs(3));
-    let figures =
-        || (resident_kib(pid), count(&format!("/proc/{pid}/fd")), count(&format!("/proc/{pid}/task")));
-    let before = figures();
-    for _ in 0..300 {
+    let before = (figures(pid), figures(shim));
+    for _ in 0..execs / 2 {
         turn();
     }
     std::thread::sleep(std::time::Duration::from_secs(4));
-    let after = figures();
-    assert!(after.0 < before.0 + 4096, "memory grew from {} to {} KiB", before.0, after.0);
-    assert!(after.1 <= before.1 + 4, "descriptors grew from {} to {}", before.1, after.1);
-    assert!(after.2 <= before.2 + 4, "threads grew from {} to {}", before.2, after.2);
+    assert_flat("engine", before.0, figures(pid), 4096);
+    assert_flat("shim", before.1, figures(shim), 1024);
+    engine.wharf(&["rm", "-f", "box"]).ok();
+}
+
+fn shim_of(engine: &Engine, name: &str) -> u32 {
+    let pid = engine.wharf(&["inspect", "-f", "{{.State.Pid}}", name]).ok().to_owned();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("read the container's status");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .and_then(|text| text.trim().parse().ok())
+        .expect("a parent")
+}
+
+/// Row 29: a supervisor that stands still keeps only the calls to its own container, and they go when it goes on.
+#[test]
+fn row_29_a_frozen_supervisor_holds_nothing_for_ever() {
+    let engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "--name", "box", "busybox", "sleep", "3600"]).ok();
+    let shim = shim_of(&engine, "box");
+    let pid = engine.daemon_pid();
+    for _ in 0..20 {
+        drop(start_exec(&engine, &["true"]));
+    }
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let before = figures(pid);
+    testkit::engine::signal(shim, rustix::process::Signal::STOP);
+    let waiting: Vec<UnixStream> = (0..100).map(|_| start_exec(&engine, &["true"])).collect();
+    engine.wharf(&["ps"]).ok();
+    drop(waiting);
+    testkit::engine::signal(shim, rustix::process::Signal::CONT);
+    engine.wharf(&["exec", "box", "true"]).ok();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_flat("engine", before, figures(pid), 8192);
     engine.wharf(&["rm", "-f", "box"]).ok();
 }
 
