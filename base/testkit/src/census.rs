@@ -29,7 +29,7 @@ pub fn of(engine: &Engine) -> Census {
 /// Waits until the engine has nothing more on the machine than before, for things the kernel removes in its own time.
 #[track_caller]
 pub fn assert_returns_to(engine: &Engine, before: &Census) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + crate::patience(10);
     loop {
         let now = of(engine);
         let left: Vec<&String> = now.difference(before).collect();

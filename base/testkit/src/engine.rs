@@ -159,7 +159,7 @@ impl Engine {
     pub fn refused_start(&mut self) -> Output {
         let before = self.log().len();
         let mut child = self.spawn_daemon();
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + crate::patience(30);
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait().expect("look at wharfd") {
                 let said = self.log().split_off(before);
@@ -220,7 +220,7 @@ impl Engine {
 
     /// Waits until the daemon answers; why it does not.
     fn ready(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + crate::patience(30);
         while Instant::now() < deadline {
             if crate::http::get(&self.socket_path(), "/_ping").is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
@@ -252,7 +252,7 @@ impl Engine {
     pub fn stop_daemon(&mut self) {
         let Some(mut child) = self.daemon.take() else { return };
         signal(child.id(), rustix::process::Signal::TERM);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + crate::patience(30);
         while Instant::now() < deadline {
             if child.try_wait().expect("look at wharfd").is_some() {
                 return;
@@ -398,7 +398,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if let Some(mut child) = self.daemon.take() {
             signal(child.id(), rustix::process::Signal::TERM);
-            let deadline = Instant::now() + Duration::from_secs(20);
+            let deadline = Instant::now() + crate::patience(20);
             while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -24,3 +24,12 @@ pub mod terminal;
 
 pub use engine::{Engine, Output};
 pub use terminal::Terminal;
+
+/// How much slower everything is in an emulated machine, at worst.
+const EMULATED: u32 = 8;
+
+/// How long to wait for something that a whole machine does within so many seconds.
+pub fn patience(seconds: u64) -> std::time::Duration {
+    let slower = if std::env::var_os("WHARF_EMULATED").is_some() { EMULATED } else { 1 };
+    std::time::Duration::from_secs(seconds) * slower
+}

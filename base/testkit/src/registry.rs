@@ -4,7 +4,6 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -301,7 +300,7 @@ impl Seeder<'_> {
 
     fn request(&self, method: &str, target: &str, media_type: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).expect("reach the registry");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set a time limit");
+        stream.set_read_timeout(Some(crate::patience(60))).expect("set a time limit");
         let length = body.len();
         let mut head = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {length}\r\n",

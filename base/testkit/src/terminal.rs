@@ -77,7 +77,7 @@ impl Terminal {
     /// Waits until the text has been printed.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + crate::patience(20);
         while !self.screen().contains(text) {
             assert!(Instant::now() < deadline, "{text:?} was not printed, but: {:?}", self.screen());
             std::thread::sleep(Duration::from_millis(5));
@@ -87,7 +87,7 @@ impl Terminal {
     /// Waits for the command's end and returns its exit code.
     #[track_caller]
     pub fn exit_code(&mut self) -> i32 {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + crate::patience(20);
         loop {
             if let Some(status) = self.child.try_wait().expect("look at the command") {
                 std::thread::sleep(Duration::from_millis(20));

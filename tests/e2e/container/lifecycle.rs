@@ -7,7 +7,7 @@ use testkit::Engine;
 /// Waits until a template of `inspect` gives a value.
 #[track_caller]
 fn wait_for(engine: &Engine, name: &str, template: &str, wanted: &str) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + testkit::patience(15);
     loop {
         let seen = engine.wharf(&["inspect", "-f", template, name]);
         if seen.stdout.trim() == wanted {

@@ -12,7 +12,7 @@ const SERVER: &str = "mkdir -p /www; echo page >/www/index.html; exec httpd -f -
 /// Fetches a page, waiting until the server is up.
 #[track_caller]
 fn fetch(address: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     loop {
         let mut answer = String::new();
         let asked = TcpStream::connect(address).and_then(|mut stream| {
@@ -117,7 +117,7 @@ fn datagrams_reach_a_published_port() {
     engine.wharf(&[&publish[..], &echo[..]].concat()).ok();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind a socket");
     socket.set_read_timeout(Some(Duration::from_millis(200))).expect("set a timeout");
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     let mut buffer = [0; 16];
     loop {
         socket.send_to(b"ping", "127.0.0.1:28220").expect("send");
@@ -216,8 +216,10 @@ fn users_files_and_background_processes_live_inside() {
     engine.wharf(&["exec", "box", "sh", "-c", line]).ok();
     assert!(engine.wharf(&["exec", "-u", "alice", "box", "id"]).ok().contains("(alice)"));
     engine.wharf(&["exec", "-d", "box", "sh", "-c", "while :; do date >/tmp/beat; sleep 0.1; done"]).ok();
-    std::thread::sleep(Duration::from_millis(400));
-    engine.wharf(&["exec", "box", "test", "-s", "/tmp/beat"]).ok();
+    let deadline = Instant::now() + testkit::patience(10);
+    while engine.wharf(&["exec", "box", "test", "-s", "/tmp/beat"]).code != 0 {
+        assert!(Instant::now() < deadline, "the process in the background writes nothing");
+    }
     engine.wharf(&["rm", "-f", "box"]).ok();
 }
 
@@ -231,7 +233,7 @@ fn signals_of_the_client_reach_the_process() {
         .stdout(std::fs::File::create(&log).expect("make a file"))
         .spawn()
         .expect("start a client");
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     while !std::fs::read_to_string(&log).unwrap_or_default().contains("ready") {
         assert!(Instant::now() < deadline, "the container did not start");
         std::thread::sleep(Duration::from_millis(10));

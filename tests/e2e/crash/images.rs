@@ -80,7 +80,7 @@ impl Archives {
 
 /// Waits for what is removed in the background: until the files are the wanted ones, or nothing is in the trash.
 pub(super) fn settled(engine: &Engine, wanted: Option<&Files>) -> Files {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + testkit::patience(30);
     let trash = engine.data_root().join("snapshots/trash");
     loop {
         let now = files(engine);

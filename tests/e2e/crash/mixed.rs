@@ -154,7 +154,7 @@ fn operations_while_the_engine_is_killed(rounds: u32) {
         });
         let mut operations = 0;
         let start = Instant::now();
-        while operations < 20 && start.elapsed() < Duration::from_secs(5) {
+        while operations < 20 && start.elapsed() < testkit::patience(5) {
             book.operate(&engine, &mut dice);
             operations += 1;
         }
@@ -195,7 +195,7 @@ fn killed_shims_leave_nothing() {
             }
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     loop {
         let listed = http::get(&engine.socket_path(), "/containers/json").expect("list").json();
         let dead: Vec<String> = listed

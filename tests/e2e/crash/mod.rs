@@ -54,7 +54,7 @@ fn a_killed_shim_is_the_death_of_its_container() {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("read the container's status");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
     testkit::engine::signal(parent.trim().parse().expect("a process id"), rustix::process::Signal::KILL);
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     while engine.wharf(&["inspect", "-f", "{{.State.Running}}", "victim"]).ok() != "false" {
         assert!(Instant::now() < deadline, "the death of the container was not noticed");
         std::thread::sleep(Duration::from_millis(20));
@@ -104,7 +104,7 @@ fn a_frozen_shim_blocks_only_its_own_container() {
     engine.wharf(&["inspect", "frozen"]).ok();
     engine.wharf(&["exec", "other", "true"]).ok();
     engine.wharf(&["rm", "-f", "other"]).ok();
-    assert!(start.elapsed() < Duration::from_secs(5), "others waited {:?}", start.elapsed());
+    assert!(start.elapsed() < testkit::patience(5), "others waited {:?}", start.elapsed());
     testkit::engine::signal(shim, rustix::process::Signal::CONT);
     assert!(blocked.wait().expect("wait for the exec").success());
 }

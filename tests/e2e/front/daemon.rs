@@ -128,7 +128,7 @@ fn a_reload_is_an_event() {
     let engine = Engine::start_with(&["--config-file", &file]);
     std::fs::write(&file, r#"{"labels": ["a=2"], "debug": true}"#).expect("write the configuration");
     signal(engine.daemon_pid(), rustix::process::Signal::HUP);
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     loop {
         let told = engine.wharf(&[
             "events",

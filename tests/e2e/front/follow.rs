@@ -101,7 +101,7 @@ fn events_are_followed_live() {
     let mut follower = engine.wharf_command(&words).stdout(Stdio::piped()).spawn().expect("start");
     let mut lines = BufReader::new(follower.stdout.take().expect("its output")).lines();
     // Until it listens, nothing would be told.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     let (first, told) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         while let Some(Ok(line)) = lines.next() {
@@ -118,7 +118,7 @@ fn events_are_followed_live() {
         seen.extend(told.recv_timeout(Duration::from_secs(1)));
     }
     while seen.last().is_none_or(|line| line != "destroy|bell") {
-        seen.push(told.recv_timeout(Duration::from_secs(10)).expect("the story goes on"));
+        seen.push(told.recv_timeout(testkit::patience(10)).expect("the story goes on"));
     }
     for action in ["start|bell", "die|bell", "destroy|bell"] {
         assert!(seen.iter().any(|line| line == action), "{action} is not among {seen:?}");
@@ -133,7 +133,7 @@ fn events_are_followed_live() {
 fn top_lists_the_containers_processes() {
     let engine = Engine::with_busybox();
     engine.wharf(&["run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 601 & sleep 602 & wait"]).ok();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + testkit::patience(10);
     let seen = loop {
         let seen = engine.wharf(&["top", "box"]);
         if seen.stdout.contains("sleep 602") || Instant::now() > deadline {

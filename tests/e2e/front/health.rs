@@ -6,7 +6,7 @@ use testkit::Engine;
 
 #[track_caller]
 fn wait_for(engine: &Engine, name: &str, template: &str, wanted: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + testkit::patience(20);
     loop {
         let seen = engine.wharf(&["inspect", "-f", template, name]);
         if seen.stdout.trim() == wanted {

@@ -31,7 +31,7 @@ fn tables_fit_a_narrow_terminal() {
         let mut terminal = Terminal::spawn(&mut command);
         assert_eq!(terminal.exit_code(), 0);
         // What was printed last may still be on its way.
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + testkit::patience(5);
         while terminal.screen().lines().count() < 2 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }

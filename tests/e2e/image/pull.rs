@@ -71,7 +71,7 @@ fn stalling(image: Image) -> Registry {
 }
 
 fn wait_for_part(registry: &Registry) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + testkit::patience(30);
     while registry.body_bytes() < FIRST_PART as u64 {
         assert!(Instant::now() < end, "the first part was not asked for");
         std::thread::sleep(Duration::from_millis(20));

@@ -81,7 +81,7 @@ fn a_port_is_published() {
     let page = "mkdir /www; echo page >/www/index.html; exec httpd -f -h /www";
     engine.wharf(&["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "sh", "-c", page]).ok();
     let address = engine.wharf(&["port", "web", "80"]).ok().to_owned();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + testkit::patience(20);
     loop {
         let mut answer = String::new();
         let asked = std::net::TcpStream::connect(&address).and_then(|mut stream| {
