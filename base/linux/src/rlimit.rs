@@ -1,6 +1,13 @@
 //! Resource limits by their `RLIMIT_` names.
 
+use std::sync::OnceLock;
+
 use crate::{SysResult, check};
+
+/// What `RLIMIT_NOFILE` was before [`raise_files`].
+static FILES_BEFORE: OnceLock<Limit> = OnceLock::new();
+
+const NOFILE: u32 = 7;
 
 /// One limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +61,25 @@ impl Limit {
         check(unsafe { libc::syscall(libc::SYS_prlimit64, pid, self.resource, values.as_ptr(), none) })
             .map(drop)
     }
+}
+
+/// The limit on this process's descriptors.
+pub fn files() -> Limit {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let number = |value: Option<u64>| value.unwrap_or(u64::MAX);
+    Limit { resource: NOFILE, soft: number(limit.current), hard: number(limit.maximum) }
+}
+
+/// Lets this process have as many descriptors as it may; [`files_before`] is what its children should get.
+pub fn raise_files() {
+    let before = *FILES_BEFORE.get_or_init(files);
+    // Where it can't be raised, the old one is lived with.
+    let _ = Limit { soft: before.hard, ..before }.apply();
+}
+
+/// What the limit was when [`raise_files`] was called; none without that.
+pub fn files_before() -> Option<Limit> {
+    FILES_BEFORE.get().copied()
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ impl Spawn<'_> {
         crate::descriptor::close_on_exec_from(scratch)?;
         self.close_gaps(scratch)?;
         signal::restore_defaults();
+        if let Some(limit) = crate::rlimit::files_before() {
+            limit.apply()?;
+        }
         // SAFETY: the number was just made and stays open until execve.
         Ok(unsafe { BorrowedFd::borrow_raw(program) })
     }

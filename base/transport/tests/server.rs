@@ -6,9 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use transport::server::{Exchange, Handler, Listener, ResponseHead, Server, accept_websocket};
+
+/// A head has to be complete within this time.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers by path.
 struct Show {
@@ -339,4 +342,40 @@ proptest::proptest! {
             assert!(fixture.ask(b"GET /empty HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 204"));
         });
     }
+}
+
+#[test]
+fn heads_that_never_end_are_given_up() {
+    let fixture = Fixture::start();
+    let mut socket = UnixStream::connect(&fixture.path).unwrap();
+    let begin = Instant::now();
+    socket.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut drip = socket.try_clone().unwrap();
+    // Something always comes, so that no single wait is long.
+    let dripping = std::thread::spawn(move || {
+        while drip.write_all(b"A: b\r\n").is_ok() && begin.elapsed() < PATIENCE * 2 {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    });
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!((PATIENCE..PATIENCE * 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    drop(socket);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn a_full_server_stops_at_once() {
+    let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let fixture = Fixture::start();
+    let most = usize::try_from(before.current.unwrap_or(u64::MAX) / 4).unwrap_or(usize::MAX).min(4096);
+    let held: Vec<UnixStream> = (0..=most).map(|_| UnixStream::connect(&fixture.path).unwrap()).collect();
+    let mut last = held.last().unwrap();
+    last.write_all(b"GET /empty HTTP/1.1\r\n\r\n").unwrap();
+    last.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(last.read(&mut [0; 12]).is_err(), "nobody serves one too many");
+    let begin = Instant::now();
+    drop(fixture);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use transport::client::{Body, Endpoint, HttpClient, Request, TlsFiles};
@@ -99,6 +101,72 @@ fn only_known_clients_come_in() {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 UPGRADED") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    server.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Reads nothing of a request.
+struct Deaf;
+
+impl Handler for Deaf {
+    fn handle(&self, _: &mut Exchange<'_>) {
+        std::thread::sleep(Duration::from_secs(20));
+    }
+}
+
+/// What a handler does not take stays with the client, but for a bounded part.
+#[test]
+fn unread_bodies_are_not_kept() {
+    let folder = std::env::temp_dir().join(format!("wharf-tls-unread-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    Authority::new(&folder, "ca").issue("server");
+    let file = |name: &str| folder.join(name);
+    let acceptor = TlsAcceptor::load(&file("server.pem"), &file("server-key.pem"), None).unwrap();
+    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap(), Some(Arc::new(acceptor))).unwrap();
+    let address = listener.local_address().unwrap();
+    let _server = Server::start(vec![listener], Arc::new(Deaf)).unwrap();
+    let files = TlsFiles { ca: Some(file("ca.pem")), ..TlsFiles::default() };
+    let endpoint = Endpoint::parse(&format!("tcp://{address}"), Some(&files)).unwrap();
+    let mut socket = endpoint.connect().unwrap();
+    socket.write_all(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n").unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    std::thread::spawn(move || {
+        while socket.write_all(&[0; 1 << 16]).is_ok() {
+            counter.fetch_add(1 << 16, Ordering::Relaxed);
+        }
+    });
+    std::thread::sleep(Duration::from_secs(5));
+    // The kernel's own buffers of both connections come on top of ours.
+    let taken = sent.load(Ordering::Relaxed);
+    assert!(taken > 0 && taken < 32 << 20, "{taken} bytes were taken");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn handshakes_that_never_end_are_given_up() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let folder = std::env::temp_dir().join(format!("wharf-tls-slow-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    Authority::new(&folder, "ca").issue("server");
+    let file = |name: &str| folder.join(name);
+    let acceptor = TlsAcceptor::load(&file("server.pem"), &file("server-key.pem"), None).unwrap();
+    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap(), Some(Arc::new(acceptor))).unwrap();
+    let mut socket = std::net::TcpStream::connect(listener.local_address().unwrap()).unwrap();
+    let server = Server::start(vec![listener], Arc::new(Answer)).unwrap();
+    let begin = Instant::now();
+    // A record of a handshake that announces many bytes; they come one at a time.
+    let mut drip = socket.try_clone().unwrap();
+    drip.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252]).unwrap();
+    let dripping = std::thread::spawn(move || {
+        while drip.write_all(&[3]).is_ok() && begin.elapsed() < PATIENCE * 2 {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    });
+    let _ = socket.read_to_end(&mut Vec::new());
+    assert!((PATIENCE..PATIENCE * 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    drop(socket);
+    dripping.join().unwrap();
     server.stop();
     std::fs::remove_dir_all(folder).unwrap();
 }

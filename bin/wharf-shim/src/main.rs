@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         println!("wharf-shim is started by wharfd: wharf-shim <container id> <directory>");
         return ExitCode::from(2);
     };
+    // Each exec and each client takes some; the container's processes get the limit as it was.
+    linux::rlimit::raise_files();
     match shim::Shim::open(id.clone(), PathBuf::from(directory)) {
         Ok(mut shim) => {
             drop(arguments);

@@ -72,6 +72,8 @@ fn start(arguments: &Arguments, defaults: &Defaults) -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("dockerd needs to be started with root privileges. To see how to run dockerd in rootless mode with unprivileged user, see the documentation".to_owned());
     }
+    // Each client, container and file on its way takes some; whoever started us meant the limit for small programs.
+    linux::rlimit::raise_files();
     // Sockets and folders get their modes from us, not from whoever started us.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     match daemon::run(arguments, settings, defaults, passed_sockets()?)? {

@@ -11,6 +11,10 @@ use serde_json::Value;
 const KEPT_AFTER_END: Duration = Duration::from_secs(300);
 /// Ended execs kept at most; clients that start thousands inspect each at once or never.
 const MAX_ENDED: usize = 1024;
+/// Execs of one container that are made or run.
+const MAX_PER_CONTAINER: usize = 1024;
+/// One that was not started for so long is forgotten when there are too many.
+const PATIENCE_FOR_START: Duration = Duration::from_secs(300);
 
 /// How far an exec is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +99,12 @@ pub enum ExecError {
         /// The exec's id.
         id: String,
     },
+    /// Its container has as many as it may have.
+    #[error("container {container} has {MAX_PER_CONTAINER} exec instances, which is the most it can have")]
+    TooMany {
+        /// The container's id.
+        container: String,
+    },
 }
 
 impl Kinded for ExecError {
@@ -115,6 +125,7 @@ pub struct ExecStore {
 #[derive(Debug)]
 struct Entry {
     record: ExecRecord,
+    made: Instant,
     ended: Option<Instant>,
 }
 
@@ -129,10 +140,22 @@ impl ExecStore {
     }
 
     /// Adds a new exec and forgets old ones.
-    pub fn insert(&self, record: ExecRecord) {
+    ///
+    /// # Errors
+    /// [`ExecError::TooMany`].
+    pub fn insert(&self, record: ExecRecord) -> Result<(), ExecError> {
         let mut entries = self.entries();
         forget_old(&mut entries);
-        entries.insert(record.id.clone(), Entry { record, ended: None });
+        if active(&entries, &record.container) >= MAX_PER_CONTAINER {
+            entries.retain(|_, entry| {
+                entry.record.state != ExecState::Created || entry.made.elapsed() < PATIENCE_FOR_START
+            });
+            if active(&entries, &record.container) >= MAX_PER_CONTAINER {
+                return Err(ExecError::TooMany { container: record.container.to_string() });
+            }
+        }
+        entries.insert(record.id.clone(), Entry { record, made: Instant::now(), ended: None });
+        Ok(())
     }
 
     /// The exec with this id, as it is now.
@@ -166,6 +189,16 @@ impl ExecStore {
             }
             ExecState::Exited { .. } => Err(ExecError::AlreadyRun { id: id.to_string() }),
         }
+    }
+
+    /// It was claimed for its start, which nobody is going to make; whether it had not been made.
+    pub fn abandoned(&self, id: &ExecId, code: i32) -> bool {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(id).filter(|entry| entry.record.state == ExecState::Starting);
+        let Some(entry) = entry else { return false };
+        entry.record.state = ExecState::Exited { pid: 0, code };
+        entry.ended = Some(Instant::now());
+        true
     }
 
     /// Its process runs. (An exit that was reported first stays.)
@@ -221,6 +254,11 @@ impl ExecStore {
     }
 }
 
+/// How many execs of a container are made or run.
+fn active(entries: &HashMap<ExecId, Entry>, container: &ContainerId) -> usize {
+    entries.values().filter(|entry| entry.ended.is_none() && entry.record.container == *container).count()
+}
+
 fn forget_old(entries: &mut HashMap<ExecId, Entry>) {
     entries.retain(|_, entry| entry.ended.is_none_or(|ended| ended.elapsed() < KEPT_AFTER_END));
     if entries.len() <= MAX_ENDED {
@@ -266,7 +304,7 @@ mod tests {
         let container = ContainerId::generate();
         let exec = record(&container);
         let id = exec.id.clone();
-        store.insert(exec);
+        store.insert(exec).unwrap();
         assert_eq!(store.active_ids(&container), std::slice::from_ref(&id));
         store.claim_start(&id).unwrap();
         assert_eq!(store.claim_start(&id), Err(ExecError::AlreadyRunning { id: id.to_string() }));
@@ -287,9 +325,41 @@ mod tests {
         for _ in 0..10_000 {
             let exec = record(&container);
             let id = exec.id.clone();
-            store.insert(exec);
+            store.insert(exec).unwrap();
             store.exited(&id, 0);
         }
         assert!(store.entries().len() <= MAX_ENDED + 1);
+    }
+
+    #[test]
+    fn each_container_has_so_many_execs_and_no_more() {
+        let store = ExecStore::new();
+        let (full, other) = (ContainerId::generate(), ContainerId::generate());
+        let last = (0..MAX_PER_CONTAINER).map(|_| {
+            let exec = record(&full);
+            let id = exec.id.clone();
+            store.insert(exec).unwrap();
+            id
+        });
+        let last = last.last().unwrap();
+        assert!(matches!(store.insert(record(&full)), Err(ExecError::TooMany { .. })));
+        store.insert(record(&other)).unwrap();
+        store.exited(&last, 0);
+        store.insert(record(&full)).unwrap();
+        assert!(store.insert(record(&full)).is_err());
+    }
+
+    #[test]
+    fn an_abandoned_start_is_an_end() {
+        let store = ExecStore::new();
+        let exec = record(&ContainerId::generate());
+        let (id, container) = (exec.id.clone(), exec.container.clone());
+        store.insert(exec).unwrap();
+        assert!(!store.abandoned(&id, 126), "nobody has claimed it");
+        store.claim_start(&id).unwrap();
+        assert!(store.abandoned(&id, 126));
+        assert!(store.active_ids(&container).is_empty());
+        store.started(&id, 9);
+        assert!(!store.abandoned(&id, 126));
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn create(inner: &Inner, reference: &str, request: CreateRequest) -> 
         serde_json::to_value(&request).map_err(|error| Error::caused("reading the exec request", error))?;
     let id = ExecId::generate();
     let words = command.join(" ");
-    inner.execs.insert(ExecRecord {
+    let exec = ExecRecord {
         id: id.clone(),
         container: record.id.clone(),
         command,
@@ -39,7 +39,8 @@ pub(super) fn create(inner: &Inner, reference: &str, request: CreateRequest) -> 
         console_size: request.console_size.and_then(|[height, width]| size(height, width)),
         document,
         state: ExecState::Created,
-    });
+    };
+    inner.execs.insert(exec).map_err(Error::from_kinded)?;
     events::container(inner, &record, &format!("exec_create: {words}"), &[("execID", id.to_string())]);
     Ok(IdResponse { id: id.to_string() })
 }

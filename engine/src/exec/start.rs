@@ -79,7 +79,7 @@ impl ExecStart {
         result
     }
 
-    fn execute(self, client: Option<BorrowedFd<'_>>, early_input: Vec<u8>) -> Result<()> {
+    fn execute(&self, client: Option<BorrowedFd<'_>>, early_input: Vec<u8>) -> Result<()> {
         let Self { inner, container, exec, framed, .. } = self;
         let attach = client.map(|_| Attach {
             key: inner.live(container.id()).next_key(),
@@ -87,11 +87,20 @@ impl ExecStart {
             stdin: exec.attach_stdin,
             stdout: exec.attach_stdout,
             stderr: exec.attach_stderr,
-            framed,
+            framed: *framed,
             detach_keys: Vec::new(),
             early_input,
         });
-        execute(&inner, &container, &exec, attach, client, true)
+        execute(inner, container, exec, attach, client, true)
+    }
+}
+
+impl Drop for ExecStart {
+    /// A client that goes away before its connection is taken over leaves an exec that nobody can start any more.
+    fn drop(&mut self) {
+        if self.inner.execs.abandoned(&self.exec.id, NOT_STARTED) {
+            self.inner.exec_ends.wake();
+        }
     }
 }
 
@@ -261,7 +270,7 @@ pub(crate) fn start_probe(
         document: serde_json::Value::Null,
         state: ExecState::Starting,
     };
-    inner.execs.insert(exec.clone());
+    inner.execs.insert(exec.clone()).map_err(Error::from_kinded)?;
     let attach = Attach {
         key: inner.live(container.id()).next_key(),
         target: Target::Exec(id.to_string()),

@@ -253,7 +253,7 @@ fn row_07_attached_clients_are_counted() {
     };
     // Each is handed to the shim by a thread of its own: which of them comes there last is not said.
     held.push(attach().1);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + testkit::patience(20);
     while !held.iter().any(is_at_its_end) {
         assert!(std::time::Instant::now() < deadline, "one too many is sent away");
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -261,7 +261,7 @@ fn row_07_attached_clients_are_counted() {
     held.retain(|stream| !is_at_its_end(stream));
     assert_eq!(held.len(), MOST, "one and no other");
     held.truncate(MOST / 2);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + testkit::patience(10);
     while ends(attach().1, 1) {
         assert!(std::time::Instant::now() < deadline, "places of clients that went are free again");
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -276,4 +276,138 @@ fn is_at_its_end(stream: &UnixStream) -> bool {
     let end = matches!((&*stream).read(&mut [0; 4096]), Ok(0));
     stream.set_nonblocking(false).expect("wait again");
     end
+}
+
+/// An engine that was started with this limit on descriptors.
+fn engine_with_descriptors(limit: &str) -> Engine {
+    let mut engine = Engine::prepare(&[]);
+    engine.start_through(&["sh", "-c", &format!("ulimit {limit}; exec \"$@\""), "sh"]);
+    engine.start_daemon();
+    engine
+}
+
+/// A connection that stays open, and whether it is served.
+fn ping(engine: &Engine) -> (bool, UnixStream) {
+    let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
+    stream.write_all(b"HEAD /_ping HTTP/1.1\r\nHost: x\r\n\r\n").expect("send");
+    (is_served(&mut stream, std::time::Duration::from_secs(2)), stream)
+}
+
+fn is_served(stream: &mut UnixStream, patience: std::time::Duration) -> bool {
+    stream.set_read_timeout(Some(patience)).expect("set a deadline");
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).is_ok_and(|()| start.ends_with(b" 200"))
+}
+
+/// Clients of an engine: one too many waits until another one goes, and the engine keeps descriptors to work with.
+#[test]
+fn row_07_clients_are_counted() {
+    const FEW: usize = 256;
+    const MOST: usize = 4096;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if let Ok(text) = std::fs::read_to_string(root.join("base/transport/src/server/mod.rs")) {
+        assert!(text.contains(&format!("pub const MAX_CONNECTIONS: usize = {MOST};")), "another value");
+    }
+    let own = rustix::process::Rlimit { current: Some(20_000), maximum: Some(20_000) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, own).expect("take enough descriptors");
+    for (limit, most) in [("-n 1024", FEW), ("-n 20000", MOST)] {
+        let engine = engine_with_descriptors(limit);
+        engine.import_busybox();
+        let mut held: Vec<UnixStream> = Vec::new();
+        // The last place is for the command line, which shows that descriptors for the work itself are left.
+        while held.len() < most - 2 {
+            let (served, stream) = ping(&engine);
+            assert!(served, "{limit}: client {}", held.len());
+            held.push(stream);
+        }
+        engine.wharf(&["images"]).ok();
+        held.extend([ping(&engine).1, ping(&engine).1]);
+        let (served, mut waiting) = ping(&engine);
+        assert!(!served, "{limit}: one too many is served");
+        held.truncate(most / 2);
+        assert!(is_served(&mut waiting, testkit::patience(10)), "{limit}: a place is free again");
+        engine.wharf(&["run", "--rm", "--network", "none", "busybox", "true"]).ok();
+    }
+}
+
+/// The engine takes as many descriptors as it may; what it starts gets the limit the engine was started with.
+#[test]
+fn row_07_descriptors_are_raised_for_the_engine_only() {
+    let engine = engine_with_descriptors("-Sn 512");
+    engine.import_busybox();
+    let limits =
+        std::fs::read_to_string(format!("/proc/{}/limits", engine.daemon_pid())).expect("read limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let figures: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert!(figures[0] == figures[1] && figures[0] != "512", "{line}");
+    let inside = ["sh", "-c", "ulimit -Sn"];
+    let run = [&["run", "-d", "--name", "box", "busybox", "sleep", "600"][..]].concat();
+    engine.wharf(&run).ok();
+    assert_eq!(engine.wharf(&[&["run", "--rm", "busybox"][..], &inside].concat()).ok(), "512");
+    assert_eq!(engine.wharf(&[&["exec", "box"][..], &inside].concat()).ok(), "512");
+    let own = [&["run", "--rm", "--ulimit", "nofile=300:400", "busybox"][..], &inside].concat();
+    assert_eq!(engine.wharf(&own).ok(), "300");
+    engine.wharf(&["rm", "-f", "box"]).ok();
+}
+
+/// Execs of one container, made or running.
+#[test]
+fn row_07_execs_of_a_container_are_counted() {
+    const MOST: usize = 1024;
+    let engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "--name", "box", "busybox", "sleep", "600"]).ok();
+    engine.wharf(&["run", "-d", "--name", "other", "busybox", "sleep", "600"]).ok();
+    let make = |name: &str| {
+        let body = json!({"Cmd": ["true"], "AttachStdout": true});
+        http::post(&engine.socket_path(), &format!("/containers/{name}/exec"), &body).expect("an answer")
+    };
+    let mut last = String::new();
+    for number in 0..MOST {
+        let made = make("box");
+        assert_eq!(made.status, 201, "exec {number}");
+        last = made.json()["Id"].as_str().expect("an id").to_owned();
+    }
+    let refused = make("box");
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.text().contains("has 1024 exec instances, which is the most it can have"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(make("other").status, 201, "other containers have places of their own");
+    let started = http::post(&engine.socket_path(), &format!("/exec/{last}/start"), &json!({"Detach": true}));
+    assert_eq!(started.expect("an answer").status, 200);
+    let deadline = std::time::Instant::now() + testkit::patience(10);
+    while make("box").status != 201 {
+        assert!(std::time::Instant::now() < deadline, "the place of one that ended is free again");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    engine.wharf(&["rm", "-f", "box", "other"]).ok();
+}
+
+/// A client that goes away before its connection is taken over leaves no exec that counts for ever.
+#[test]
+fn row_07_abandoned_execs_do_not_count() {
+    let engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "--name", "box", "busybox", "sleep", "600"]).ok();
+    for _ in 0..200 {
+        let body = json!({"Cmd": ["true"], "AttachStdout": true});
+        let made =
+            http::post(&engine.socket_path(), "/containers/box/exec", &body).expect("an answer").json();
+        let id = made["Id"].as_str().expect("an id");
+        let mut stream = UnixStream::connect(engine.socket_path()).expect("connect");
+        let head = format!("POST /exec/{id}/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n");
+        let rest = "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
+        stream.write_all([&head, rest].concat().as_bytes()).expect("send");
+    }
+    let left = || {
+        let seen = http::get(&engine.socket_path(), "/containers/box/json").expect("inspect").json();
+        seen["ExecIDs"].as_array().map_or(0, Vec::len)
+    };
+    let deadline = std::time::Instant::now() + testkit::patience(10);
+    while left() > 0 {
+        assert!(std::time::Instant::now() < deadline, "{} execs are never over", left());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    engine.wharf(&["rm", "-f", "box"]).ok();
 }

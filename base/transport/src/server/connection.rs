@@ -11,7 +11,7 @@ use super::head::{HeadError, RequestHead};
 use super::pace::Pace;
 
 /// A head that has begun has to be complete within this time; between requests a client may sleep for ever.
-const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client that is turned away has to have sent its request within this time.
 const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(5);

@@ -112,6 +112,10 @@ impl Listener {
         rustix::net::getsockname(&self.socket).ok().and_then(|address| SocketAddr::try_from(address).ok())
     }
 
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.is_tcp
+    }
+
     pub(crate) fn tls(&self) -> Option<Arc<TlsAcceptor>> {
         self.tls.clone()
     }

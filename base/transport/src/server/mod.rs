@@ -36,6 +36,9 @@ use seat::{Seat, Seats};
 pub const MAX_CONNECTIONS: usize = 4096;
 /// Clients that are told at once that there are too many; others wait until these are gone.
 const TURNED_AWAY: usize = 32;
+/// Connections take no more than one in so many of the descriptors this process may have: a bridged one needs three, and
+/// what is asked for needs some too.
+const DESCRIPTORS_EACH: u64 = 4;
 /// Stack of a connection's thread, bytes; only touched pages count.
 const STACK: usize = 512 * 1024;
 
@@ -67,7 +70,8 @@ pub struct Limits {
 /// What happens to connections beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beyond {
-    /// They wait in the kernel's queue.
+    /// They wait in the kernel's queue. A quarter of the places is for clients on this machine, so that those from elsewhere
+    /// cannot shut them out.
     Wait,
     /// [`Handler::turn_away`] answers them.
     TurnAway,
@@ -82,6 +86,7 @@ impl Default for Limits {
 /// Listeners being served.
 pub struct Server {
     stop: Arc<OwnedFd>,
+    door: Arc<Door>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -104,8 +109,9 @@ impl Server {
         handler: Arc<dyn Handler>,
     ) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let affordable = usize::try_from(linux::rlimit::files().soft / DESCRIPTORS_EACH).unwrap_or(usize::MAX);
         let door = Arc::new(Door {
-            seats: Seats::new(limits.connections),
+            seats: Seats::new(limits.connections.min(affordable.max(1))),
             spare: Seats::new(TURNED_AWAY),
             limits,
             handler,
@@ -117,12 +123,14 @@ impl Server {
             threads
                 .push(std::thread::Builder::new().name("accept".to_owned()).stack_size(STACK).spawn(accept)?);
         }
-        Ok(Self { stop, threads })
+        Ok(Self { stop, door, threads })
     }
 
     /// Accepts nobody any more and removes the sockets' files; connections there are go on.
     pub fn stop(self) {
         let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
+        self.door.seats.close();
+        self.door.spare.close();
         for thread in self.threads {
             // A panic there was reported by the thread itself.
             let _ = thread.join();
@@ -139,13 +147,14 @@ struct Door {
 }
 
 impl Door {
-    /// A place for one more connection, and whether it is served or turned away.
-    fn seat(&self) -> (Seat, bool) {
+    /// A place for one more connection, and whether it is served or turned away; none when the server stops.
+    fn seat(&self, is_remote: bool) -> Option<(Seat, bool)> {
         match self.limits.beyond {
-            Beyond::Wait => (self.seats.take(), true),
+            Beyond::Wait if is_remote => Some((self.seats.take_but_a_quarter()?, true)),
+            Beyond::Wait => Some((self.seats.take()?, true)),
             Beyond::TurnAway => match self.seats.try_take() {
-                Some(seat) => (seat, true),
-                None => (self.spare.take(), false),
+                Some(seat) => Some((seat, true)),
+                None => Some((self.spare.take()?, false)),
             },
         }
     }
@@ -166,7 +175,10 @@ fn accept_all(listener: &Listener, stop: &OwnedFd, door: &Arc<Door>) {
             return;
         }
         match listener.accept() {
-            Ok(Some(socket)) => spawn_connection(socket, listener.tls(), door),
+            Ok(Some(socket)) => {
+                let Some(seat) = door.seat(listener.is_tcp()) else { return };
+                spawn_connection(socket, listener.tls(), seat, door);
+            }
             Ok(None) => {}
             // Out of descriptors: waiting for one to be closed is all there is to do.
             Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
@@ -174,8 +186,12 @@ fn accept_all(listener: &Listener, stop: &OwnedFd, door: &Arc<Door>) {
     }
 }
 
-fn spawn_connection(socket: UnixStream, tls: Option<Arc<TlsAcceptor>>, door: &Arc<Door>) {
-    let (seat, is_served) = door.seat();
+fn spawn_connection(
+    socket: UnixStream,
+    tls: Option<Arc<TlsAcceptor>>,
+    (seat, is_served): (Seat, bool),
+    door: &Arc<Door>,
+) {
     let door = Arc::clone(door);
     let serve = move || {
         let _seat = seat;

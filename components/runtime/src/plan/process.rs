@@ -110,7 +110,7 @@ impl ProcessPlan {
             umask: process.user.umask.unwrap_or(0o022) & 0o777,
             capabilities: capabilities(process.capabilities.as_ref())?,
             no_new_privileges: process.no_new_privileges,
-            rlimits: process.rlimits.iter().map(limit).collect::<Result<_>>()?,
+            rlimits: limits(&process.rlimits)?,
             scheduling: process.scheduler.as_ref().map(scheduling::scheduler).transpose()?,
             io_priority: process.io_priority.as_ref().map(scheduling::io_priority).transpose()?,
             affinity: scheduling::affinity(process.exec_cpu_affinity.as_ref())?,
@@ -174,6 +174,17 @@ fn capabilities(capabilities: Option<&Capabilities>) -> Result<Sets> {
 /// Unknown names are left out, as runc does: a newer document must run on an older kernel.
 fn set(names: &[String], held: Set) -> Set {
     names.iter().filter_map(|name| Set::of(name)).fold(Set::EMPTY, Set::or).and(held)
+}
+
+/// The limits asked for; a limit that this process raised for itself only is not inherited.
+fn limits(asked: &[Rlimit]) -> Result<Vec<Limit>> {
+    let mut limits: Vec<Limit> = asked.iter().map(limit).collect::<Result<_>>()?;
+    if let Some(before) = linux::rlimit::files_before()
+        && limits.iter().all(|limit| limit.resource != before.resource)
+    {
+        limits.push(before);
+    }
+    Ok(limits)
 }
 
 fn limit(rlimit: &Rlimit) -> Result<Limit> {
