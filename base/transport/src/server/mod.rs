@@ -109,7 +109,8 @@ impl Server {
         handler: Arc<dyn Handler>,
     ) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let affordable = usize::try_from(linux::rlimit::files().soft / DESCRIPTORS_EACH).unwrap_or(usize::MAX);
+        let affordable =
+            usize::try_from(linux::rlimit::files().soft / DESCRIPTORS_EACH).unwrap_or(usize::MAX);
         let door = Arc::new(Door {
             seats: Seats::new(limits.connections.min(affordable.max(1))),
             spare: Seats::new(TURNED_AWAY),
