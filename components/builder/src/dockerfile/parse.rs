@@ -1,0 +1,335 @@
+//! From logical lines to instructions and stages.
+
+use std::time::Duration;
+
+use super::error::{At as _, DockerfileError, KEYWORDS, Problem};
+use super::heredoc::Heredoc;
+use super::instruction::{Add, Command, Copy, Expose, From, Health, Instruction, Run, Sources, Trigger};
+use super::source::{self, Statement};
+use super::{Dockerfile, Lines, MOST, Mount, Placed, Stage, Warning, WarningKind, arguments, flags};
+
+pub(super) fn file(bytes: &[u8]) -> Result<Dockerfile, DockerfileError> {
+    let source = source::read(bytes)?;
+    if source.statements.is_empty() {
+        return Err(Problem::NoInstructions.into());
+    }
+    if source.statements.len() > MOST {
+        return Err(Problem::TooMany { what: "instructions", limit: MOST }.into());
+    }
+    let escape = source.directives.escape;
+    let mut file = Dockerfile {
+        directives: source.directives,
+        global_arguments: Vec::new(),
+        stages: Vec::new(),
+        warnings: source.warnings,
+    };
+    file.check_casing(&source.statements);
+    for statement in &source.statements {
+        file.take(statement, escape).at(statement.lines)?;
+    }
+    if file.stages.is_empty() {
+        return Err(Problem::NoStages.into());
+    }
+    file.warnings.sort_by_key(|warning| warning.lines);
+    Ok(file)
+}
+
+impl Dockerfile {
+    fn take(&mut self, statement: &Statement, escape: char) -> Result<(), Problem> {
+        let lines = statement.lines;
+        let placed = |value| Placed { value, text: statement.text.trim().to_owned(), lines };
+        match keyword(&statement.keyword)? {
+            "FROM" => {
+                let from = self.from(statement, escape)?;
+                let from = Placed { value: from, text: statement.text.trim().to_owned(), lines };
+                self.stages.push(Stage { from, instructions: Vec::new() });
+            }
+            "ARG" if self.stages.is_empty() => {
+                let arguments = arguments::arguments(&statement.rest, escape)?;
+                let text = statement.text.trim().to_owned();
+                self.global_arguments.push(Placed { value: arguments, text, lines });
+            }
+            keyword => {
+                let instruction = instruction(keyword, &statement.rest, &statement.heredocs, escape)?;
+                self.warn(&instruction, lines);
+                let stage = self.stages.last_mut().ok_or(Problem::NoStage)?;
+                stage.instructions.push(placed(instruction));
+            }
+        }
+        Ok(())
+    }
+
+    fn from(&mut self, statement: &Statement, escape: char) -> Result<From, Problem> {
+        let (flags, rest) = flags::split(&statement.rest, escape, &["platform"])?;
+        let platform = flags.text("platform")?;
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let (base, name) = match words[..] {
+            [base] => (base, None),
+            [base, between, name] if between.eq_ignore_ascii_case("as") => {
+                self.check_stage_name(&statement.keyword, between, name, statement.lines);
+                (base, Some(stage_name(name)?))
+            }
+            _ => return Err(Problem::FromArguments),
+        };
+        Ok(From { base: base.to_owned(), name, platform })
+    }
+
+    fn check_stage_name(&mut self, keyword: &str, between: &str, name: &str, lines: Lines) {
+        let is_lower = |text: &str| text.chars().all(|letter| !letter.is_ascii_uppercase());
+        if is_lower(keyword) != is_lower(between) {
+            self.warnings.push(Warning { kind: WarningKind::FromAsCasing, lines });
+        }
+        if !is_lower(name) {
+            self.warnings.push(Warning { kind: WarningKind::StageNameCasing, lines });
+        }
+        let lower = name.to_ascii_lowercase();
+        if matches!(lower.as_str(), "scratch" | "context") {
+            self.warnings.push(Warning { kind: WarningKind::ReservedStageName, lines });
+        }
+        if self.stages.iter().any(|stage| stage.from.value.name.as_deref() == Some(lower.as_str())) {
+            self.warnings.push(Warning { kind: WarningKind::DuplicateStageName, lines });
+        }
+    }
+
+    /// Instructions should all be in the case most of them have.
+    fn check_casing(&mut self, statements: &[Statement]) {
+        let is_upper = |statement: &Statement| statement.keyword == statement.keyword.to_uppercase();
+        let is_lower = |statement: &Statement| statement.keyword == statement.keyword.to_lowercase();
+        let upper = statements.iter().filter(|one| is_upper(one)).count();
+        let lower = statements.iter().filter(|one| is_lower(one)).count();
+        let odd = |one: &&Statement| if upper >= lower { !is_upper(one) } else { !is_lower(one) };
+        let warning =
+            |one: &Statement| Warning { kind: WarningKind::ConsistentInstructionCasing, lines: one.lines };
+        self.warnings.extend(statements.iter().filter(odd).map(warning));
+    }
+
+    /// What is not wrong with an instruction of the last stage, but should not be so.
+    fn warn(&mut self, instruction: &Instruction, lines: Lines) {
+        let kinds = match instruction {
+            Instruction::Cmd(Command::Shell(_)) | Instruction::Entrypoint(Command::Shell(_)) => {
+                Some(WarningKind::JsonArgsRecommended)
+            }
+            Instruction::Maintainer(_) => Some(WarningKind::MaintainerDeprecated),
+            Instruction::Env(pairs) | Instruction::Label(pairs) if pairs.iter().any(|pair| pair.legacy) => {
+                Some(WarningKind::LegacyKeyValueFormat)
+            }
+            _ => None,
+        };
+        self.warnings.extend(kinds.map(|kind| Warning { kind, lines }));
+        let single = matches!(instruction.keyword(), "CMD" | "ENTRYPOINT" | "HEALTHCHECK");
+        let before = self.stages.last().map(|stage| stage.instructions.as_slice()).unwrap_or_default();
+        let same = before.iter().rfind(|one| one.value.keyword() == instruction.keyword());
+        if let Some(hidden) = same.filter(|_| single) {
+            let kind = WarningKind::MultipleInstructionsDisallowed;
+            self.warnings.push(Warning { kind, lines: hidden.lines });
+        }
+    }
+}
+
+/// The instruction's name in capitals.
+fn keyword(written: &str) -> Result<&'static str, Problem> {
+    KEYWORDS
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(written))
+        .ok_or_else(|| Problem::Unknown { keyword: written.to_owned() })
+}
+
+/// Names begin with a letter and are told apart without case.
+fn stage_name(written: &str) -> Result<String, Problem> {
+    let name = written.to_ascii_lowercase();
+    let good = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if good { Ok(name) } else { Err(Problem::StageName { name: written.to_owned() }) }
+}
+
+/// An instruction of a stage.
+pub(super) fn instruction(
+    keyword: &'static str,
+    rest: &str,
+    heredocs: &[Heredoc],
+    escape: char,
+) -> Result<Instruction, Problem> {
+    Ok(match keyword {
+        "ADD" => Instruction::Add(add(rest, heredocs, escape)?),
+        "ARG" => Instruction::Arg(arguments::arguments(rest, escape)?),
+        "CMD" => Instruction::Cmd(arguments::command(rest)?),
+        "COPY" => Instruction::Copy(copy(rest, heredocs, escape)?),
+        "ENTRYPOINT" => Instruction::Entrypoint(arguments::command(rest)?),
+        "ENV" => Instruction::Env(arguments::pairs("ENV", rest, escape)?),
+        "EXPOSE" => Instruction::Expose(Expose { ports: at_least_one("EXPOSE", arguments::list(rest)?)? }),
+        "HEALTHCHECK" => Instruction::Healthcheck(health(rest, escape)?),
+        "LABEL" => Instruction::Label(arguments::pairs("LABEL", rest, escape)?),
+        "MAINTAINER" => Instruction::Maintainer(one("MAINTAINER", rest)?),
+        "ONBUILD" => Instruction::Onbuild(trigger(rest, heredocs)?),
+        "RUN" => Instruction::Run(run(rest, heredocs, escape)?),
+        "SHELL" => match arguments::json(rest)? {
+            Some(words) => Instruction::Shell(at_least_one("SHELL", words)?),
+            None if rest.is_empty() => return Err(Problem::AtLeastOne { keyword }),
+            None => return Err(Problem::ShellForm),
+        },
+        "STOPSIGNAL" => Instruction::Stopsignal(one("STOPSIGNAL", rest)?),
+        "USER" => Instruction::User(one("USER", rest)?),
+        "VOLUME" => {
+            let paths = at_least_one("VOLUME", arguments::list(rest)?)?;
+            if paths.iter().any(|path| path.trim().is_empty()) {
+                return Err(Problem::EmptyVolume);
+            }
+            Instruction::Volume(paths)
+        }
+        "WORKDIR" => Instruction::Workdir(one("WORKDIR", rest)?),
+        other => return Err(Problem::Unknown { keyword: other.to_owned() }),
+    })
+}
+
+fn one(keyword: &'static str, rest: &str) -> Result<String, Problem> {
+    if rest.is_empty() { Err(Problem::ExactlyOne { keyword }) } else { Ok(rest.to_owned()) }
+}
+
+fn at_least_one(keyword: &'static str, words: Vec<String>) -> Result<Vec<String>, Problem> {
+    if words.is_empty() { Err(Problem::AtLeastOne { keyword }) } else { Ok(words) }
+}
+
+fn copy(rest: &str, heredocs: &[Heredoc], escape: char) -> Result<Copy, Problem> {
+    let (flags, rest) =
+        flags::split(rest, escape, &["from", "chown", "chmod", "link", "parents", "exclude"])?;
+    let from = flags.text("from")?;
+    let parents = flags.switch("parents")?.unwrap_or_default();
+    Ok(Copy { sources: sources("COPY", &flags, rest, heredocs)?, from, parents })
+}
+
+fn add(rest: &str, heredocs: &[Heredoc], escape: char) -> Result<Add, Problem> {
+    const KNOWN: &[&str] = &["chown", "chmod", "link", "exclude", "keep-git-dir", "checksum", "unpack"];
+    let (flags, rest) = flags::split(rest, escape, KNOWN)?;
+    let (keep_git_dir, unpack) = (flags.switch("keep-git-dir")?, flags.switch("unpack")?);
+    let checksum = flags.text("checksum")?;
+    Ok(Add { sources: sources("ADD", &flags, rest, heredocs)?, keep_git_dir, checksum, unpack })
+}
+
+fn sources(
+    keyword: &'static str,
+    flags: &flags::Flags,
+    rest: &str,
+    heredocs: &[Heredoc],
+) -> Result<Sources, Problem> {
+    let mut words = arguments::list(rest)?;
+    let destination =
+        (words.len() > 1).then(|| words.pop()).flatten().ok_or(Problem::NoDestination { keyword })?;
+    words.retain(|word| {
+        Heredoc::opening(word).is_none_or(|open| !heredocs.iter().any(|one| one.name == open.name))
+    });
+    Ok(Sources {
+        paths: words,
+        heredocs: heredocs.to_vec(),
+        destination,
+        chown: flags.text("chown")?,
+        chmod: flags.text("chmod")?,
+        link: flags.switch("link")?.unwrap_or_default(),
+        exclude: flags.all("exclude")?,
+    })
+}
+
+fn run(rest: &str, heredocs: &[Heredoc], escape: char) -> Result<Run, Problem> {
+    let (flags, rest) = flags::split(rest, escape, &["mount", "network", "security", "device"])?;
+    let mounts = flags.all("mount")?.iter().map(|text| Mount::parse(text)).collect::<Result<_, _>>()?;
+    let network = flags.text("network")?;
+    if let Some(value) = network.clone().filter(|mode| !["default", "none", "host"].contains(&mode.as_str()))
+    {
+        return Err(Problem::Network { value });
+    }
+    let security = flags.text("security")?;
+    if let Some(value) = security.clone().filter(|mode| !["sandbox", "insecure"].contains(&mode.as_str())) {
+        return Err(Problem::Security { value });
+    }
+    let command = arguments::command(rest)?;
+    Ok(Run { command, heredocs: heredocs.to_vec(), mounts, network, security, devices: flags.all("device")? })
+}
+
+fn trigger(rest: &str, heredocs: &[Heredoc]) -> Result<Trigger, Problem> {
+    let (first, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    if first.is_empty() {
+        return Err(Problem::AtLeastOne { keyword: "ONBUILD" });
+    }
+    // What else it may be is found out when it runs.
+    match first.to_ascii_uppercase().as_str() {
+        "ONBUILD" => return Err(Problem::ChainedTrigger),
+        "FROM" => return Err(Problem::NoTrigger { keyword: "FROM" }),
+        "MAINTAINER" => return Err(Problem::NoTrigger { keyword: "MAINTAINER" }),
+        _ => {}
+    }
+    let mut text = format!("{first} {}", after.trim()).trim_end().to_owned();
+    for heredoc in heredocs {
+        text.push_str(&format!("\n{}{}", heredoc.content, heredoc.name));
+    }
+    Ok(Trigger { text })
+}
+
+fn health(rest: &str, escape: char) -> Result<Health, Problem> {
+    const KNOWN: &[&str] = &["interval", "timeout", "start-period", "start-interval", "retries"];
+    let (flags, rest) = flags::split(rest, escape, KNOWN)?;
+    let (kind, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let command = match (kind.to_ascii_uppercase().as_str(), after.trim()) {
+        ("", _) => return Err(Problem::AtLeastOne { keyword: "HEALTHCHECK" }),
+        ("NONE", "") => None,
+        ("NONE", _) => return Err(Problem::HealthNone),
+        ("CMD", "") => return Err(Problem::HealthCommand),
+        ("CMD", command) => Some(arguments::command(command)?),
+        _ => return Err(Problem::HealthType { word: kind.to_ascii_uppercase() }),
+    };
+    let time = |flag: &'static str| flags.text(flag)?.map(|value| duration(flag, value)).transpose();
+    let retries = flags.text("retries")?.map(retries).transpose()?;
+    Ok(Health {
+        command,
+        interval: time("interval")?,
+        timeout: time("timeout")?,
+        start_period: time("start-period")?,
+        start_interval: time("start-interval")?,
+        retries,
+    })
+}
+
+fn retries(value: String) -> Result<u32, Problem> {
+    let number: i64 = value.parse().map_err(|_| Problem::Number { value: value.clone() })?;
+    if number < 0 {
+        return Err(Problem::NegativeRetries { value: number });
+    }
+    u32::try_from(number).map_err(|_| Problem::Number { value })
+}
+
+/// A duration as Go writes it: `1h30m`, `500ms`. Docker wants at least a millisecond, or 0 for the default.
+fn duration(flag: &'static str, value: String) -> Result<Duration, Problem> {
+    let (negative, positive) = match value.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, value.as_str()),
+    };
+    let Some(nanoseconds) = nanoseconds(positive) else { return Err(Problem::Duration { value }) };
+    if nanoseconds > 0 && (negative || nanoseconds < 1_000_000) {
+        return Err(Problem::ShortInterval { flag });
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut total = 0u64;
+    loop {
+        let length = rest.find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))?;
+        let (number, after) = rest.split_at(length);
+        let units =
+            [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+        // "m" is the beginning of "ms".
+        let fitting = units.iter().filter_map(|(unit, size)| Some((*size, after.strip_prefix(unit)?)));
+        let (size, left) = fitting.min_by_key(|(_, left)| left.len())?;
+        let amount = number.parse::<f64>().ok()? * size;
+        if !(0.0..9e18).contains(&amount) {
+            return None;
+        }
+        total = total.checked_add(amount as u64)?;
+        rest = left;
+        if rest.is_empty() {
+            return Some(total);
+        }
+    }
+}
