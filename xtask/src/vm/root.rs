@@ -49,7 +49,7 @@ const ENGINE_MODULES: [&str; 24] = [
 ];
 
 /// Programs of this machine that tests use and busybox has not or has in a smaller form; docker where there is one.
-const TOOLS: [(&str, bool); 3] = [("tar", true), ("mkfs.ext4", true), ("docker", false)];
+const TOOLS: [(&str, bool); 4] = [("tar", true), ("mkfs.ext4", true), ("bash", true), ("docker", false)];
 
 /// Lays out what is the same in every machine: the folder of the disk, and the ramdisk.
 pub(super) fn stage(work: &Path, modules: &Path, tests: &Path) -> Outcome {
@@ -73,7 +73,9 @@ pub(super) fn stage(work: &Path, modules: &Path, tests: &Path) -> Outcome {
     checkout(&root)?;
     place_modules(modules, &ENGINE_MODULES, &root.join("modules"))?;
     write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
-    write(&root.join("etc/group"), "root:x:0:\n")?;
+    write(&root.join("etc/group"), "root:x:0:\nusers:x:100:\n")?;
+    write(&root.join("etc/resolv.conf"), "nameserver 127.0.0.53\n")?;
+    write(&root.join("etc/hosts"), "127.0.0.1\tlocalhost\n")?;
     shell("chmod 755 bin/* sbin/* wharf/* && strip wharf/* 2>/dev/null; true", &root)?;
     ramdisk(work, modules)
 }
