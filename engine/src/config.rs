@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use snapshot::DriverChoice as StorageDriver;
@@ -193,6 +193,16 @@ pub struct RuntimeConfig {
     pub path: String,
     /// Arguments before the command.
     pub arguments: Vec<String>,
+}
+
+/// Names under which clients ask for the runtime that is there anyway.
+pub const BUILT_IN_RUNTIMES: [&str; 3] = ["runc", "io.containerd.runc.v2", "wharf"];
+
+impl RuntimeConfig {
+    /// Whether it is what containers are run with anyway: `wharf-runtime` is that as a program.
+    pub fn is_ours(&self) -> bool {
+        Path::new(&self.path).file_name().is_some_and(|name| name == "wharf-runtime")
+    }
 }
 
 /// Registries and proxies.

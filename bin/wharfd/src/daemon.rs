@@ -45,6 +45,12 @@ pub(crate) fn run(
     for key in &settings.idle_options {
         log::warn(&format!("option {key} has no meaning for wharf and is ignored"));
     }
+    for (name, runtime) in settings.engine.runtimes.iter().filter(|(_, runtime)| !runtime.is_ours()) {
+        log::warn(&format!(
+            "runtime {name} ({}) cannot be used: containers are run with our own only",
+            runtime.path
+        ));
+    }
     let exec_root = settings.engine.exec_root.clone();
     let held = lock::take(&exec_root)
         .map_err(|error| format!("failed to start daemon: lock {}: {error}", exec_root.display()))?;

@@ -320,6 +320,7 @@ fn fill_containers(config: &mut Config, read: &Reader<'_>) -> Result<(), String>
     }
     config.default_ulimits = ulimits(read)?;
     config.runtimes = runtimes(read)?;
+    check_default_runtime(config)?;
     config.seccomp_profile = seccomp(read)?;
     config.storage_driver = storage_driver(read)?;
     Ok(())
@@ -343,6 +344,19 @@ fn ulimits(read: &Reader<'_>) -> Result<BTreeMap<String, Ulimit>, String> {
             Ok((name, Ulimit { soft: number("Soft").unwrap_or(hard), hard }))
         })
         .collect()
+}
+
+fn check_default_runtime(config: &Config) -> Result<(), String> {
+    let name = &config.default_runtime;
+    match config.runtimes.get(name) {
+        Some(runtime) if !runtime.is_ours() => Err(format!(
+            "specified default runtime '{name}' cannot be used: containers are run with the engine's own runtime only"
+        )),
+        None if !engine::config::BUILT_IN_RUNTIMES.contains(&name.as_str()) => {
+            Err(format!("specified default runtime '{name}' does not exist"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn runtimes(read: &Reader<'_>) -> Result<BTreeMap<String, RuntimeConfig>, String> {
@@ -440,6 +454,11 @@ mod tests {
             ),
             (r#"{"hosts":["foo://"]}"#, "invalid bind address (foo://): unsupported proto 'foo'"),
             (r#"{"runtimes":{"runc":{"path":"x"}}}"#, "runtime name 'runc' is reserved"),
+            (r#"{"default-runtime":"nosuch"}"#, "specified default runtime 'nosuch' does not exist"),
+            (
+                r#"{"runtimes":{"x":{"path":"/bin/x"}},"default-runtime":"x"}"#,
+                "specified default runtime 'x' cannot be used: containers are run with the engine's own runtime only",
+            ),
             (
                 r#"{"default-address-pools":[{"base":"10.0.0.0/24","size":8}]}"#,
                 "invalid address pool: base \"10.0.0.0/24\", size 8",

@@ -255,11 +255,15 @@ fn check_host_config(host: &HostConfig, checked: &mut Checked, context: &Context
 }
 
 fn check_runtime(host: &HostConfig, context: &Context<'_>) -> Result<()> {
-    let built_in = ["runc", "io.containerd.runc.v2", "wharf"];
-    if built_in.contains(&host.runtime.as_str()) || context.config.runtimes.contains_key(&host.runtime) {
-        return Ok(());
+    let built_in = crate::config::BUILT_IN_RUNTIMES.contains(&host.runtime.as_str());
+    match context.config.runtimes.get(&host.runtime) {
+        Some(configured) if !configured.is_ours() => refuse(format!(
+            "runtime {} ({}) cannot be used: this engine runs containers with its own runtime only",
+            host.runtime, configured.path
+        )),
+        None if !built_in => refuse(format!("unknown or invalid runtime name: {}", host.runtime)),
+        _ => Ok(()),
     }
-    refuse(format!("unknown or invalid runtime name: {}", host.runtime))
 }
 
 fn check_extra_host(entry: &str) -> Result<()> {

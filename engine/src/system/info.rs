@@ -161,13 +161,14 @@ fn registry_config(inner: &Inner) -> RegistryConfig {
     }
 }
 
+/// What `--runtime` can really name.
 fn runtimes(inner: &Inner) -> BTreeMap<String, Runtime> {
     let built_in = Runtime { path: "runc".to_owned(), ..Runtime::default() };
     let mut runtimes = BTreeMap::from([
         ("runc".to_owned(), built_in.clone()),
         ("io.containerd.runc.v2".to_owned(), built_in),
     ]);
-    for (name, runtime) in &inner.config().runtimes {
+    for (name, runtime) in inner.config().runtimes.iter().filter(|(_, runtime)| runtime.is_ours()) {
         let shown = Runtime {
             path: runtime.path.clone(),
             runtime_args: (!runtime.arguments.is_empty()).then(|| runtime.arguments.clone()),

@@ -239,3 +239,25 @@ fn without_it_they_are_stopped_in_order() {
     );
     assert_eq!(engine.wharf(&["logs", "box"]).ok(), "up\nbye");
 }
+
+/// A runtime that would not really be run is refused by its name, not replaced in silence.
+#[test]
+fn runtimes_are_what_their_names_say() {
+    let ours = format!("ours={}", binary_dir().join("wharf-runtime").display());
+    let engine = Engine::start_with(&["--add-runtime", "other=/usr/bin/crun", "--add-runtime", &ours]);
+    engine.import_busybox();
+    assert!(engine.log().contains("runtime other (/usr/bin/crun) cannot be used"), "{}", engine.log());
+    let listed = engine.wharf(&["info", "-f", "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}"]);
+    assert_eq!(listed.ok(), "io.containerd.runc.v2 ours runc");
+    for name in ["runc", "io.containerd.runc.v2", "ours"] {
+        assert_eq!(engine.wharf(&["run", "--rm", "--runtime", name, "busybox", "echo", "ran"]).ok(), "ran");
+    }
+    let refused = |name: &str| engine.wharf(&["run", "--rm", "--runtime", name, "busybox", "true"]);
+    let unknown = refused("nosuch");
+    assert!(unknown.fails_with(125).contains("unknown or invalid runtime name: nosuch"), "{unknown:?}");
+    let other = refused("other");
+    let text =
+        "runtime other (/usr/bin/crun) cannot be used: this engine runs containers with its own runtime only";
+    assert!(other.fails_with(125).contains(text), "{other:?}");
+    assert_eq!(engine.wharf(&["ps", "-aq"]).ok(), "");
+}
