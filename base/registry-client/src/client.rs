@@ -132,6 +132,8 @@ impl Client {
                         challenges: if refused { challenges } else { Vec::new() },
                     });
                 }
+                // Whoever keeps certificates for a host does not want it reached without them.
+                Err(error @ RegistryError::Certificates(_)) => return Err(error),
                 Err(error) => failure = Some(error),
             }
         }

@@ -5,7 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod upload;
+
 use std::io::Read as _;
+
+pub use upload::registry_upload;
 
 /// Bodies of API requests.
 pub fn api_body(data: &[u8]) {
@@ -144,10 +148,14 @@ mod tests {
 
     /// Damages a good input in one to four places, many times over.
     fn damage(seeds: &[&[u8]], target: fn(&[u8])) {
+        damage_so_often(2_000, seeds, target);
+    }
+
+    fn damage_so_often(times: u32, seeds: &[&[u8]], target: fn(&[u8])) {
         let mut dice = Dice(0x5eed_5eed_5eed_5eed);
         for seed in seeds {
             target(seed);
-            for _ in 0..2_000 {
+            for _ in 0..times {
                 let mut data = seed.to_vec();
                 for _ in 0..=dice.roll(4) {
                     let at = dice.roll(data.len());
@@ -217,6 +225,18 @@ mod tests {
             br#"{"architecture":"amd64","os":"linux","config":{"Env":["A=b"],"Cmd":["sh"],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":["sha256:1111111111111111111111111111111111111111111111111111111111111111"]},"history":[{"created":"2026-01-01T00:00:00Z"}]}"#,
             br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":1},"layers":[]}"#,
         ], super::image_config);
+    }
+
+    #[test]
+    fn registry_uploads() {
+        // Begin, add a little, ask, add too far, finish; begin, add much, break off, restart, go on, finish; give up.
+        damage(
+            &[&[
+                0, 1, 40, 5, 0, 4, 9, 2, 0, 0, 9, 200, 3, 77, 8, 0, 1, 30, 2, 0, 0, 1, 5, 7, 0, 6, 0, 0, 1,
+                250, 1, 250, 8, 1, 3, 99,
+            ]],
+            super::registry_upload,
+        );
     }
 
     #[test]
