@@ -19,7 +19,7 @@ use crate::RegistryError;
 use crate::storage::{Content, SMALL, StorageError};
 
 /// Bytes moved at once.
-pub(super) const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 128 * 1024;
 /// Bytes of a block for bodies that are short.
 const SHORT_BLOCK: usize = 4 * 1024;
 

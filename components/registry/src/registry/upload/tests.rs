@@ -76,7 +76,7 @@ fn what_came_before_a_client_broke_off_is_held_and_hashed() {
     let place = Place::new();
     let uploads = place.open();
     // Around the sizes where bytes go to a file, and to a second thread.
-    for length in [0, 1, 32 << 10, (32 << 10) + 1, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1_000_003] {
+    for length in [0, 1, 32 << 10, (32 << 10) + 1, (128 << 10) - 1, 128 << 10, (128 << 10) + 1, 1_000_003] {
         let bytes = noise(length + 50_000);
         let id = uploads.begin(&name(), Algorithm::Sha256).unwrap();
         uploads

@@ -17,10 +17,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Bytes of the file.
-pub(super) const SIZE: u64 = 1024 * 1024;
+/// Bytes of the file: what is in it the tables hold in memory too, until they write it themselves.
+pub(super) const SIZE: u64 = 256 * 1024;
 /// A longer record goes to the tables at once.
-const LONGEST: usize = 128 * 1024;
+const LONGEST: usize = 64 * 1024;
 const HEAD: usize = 4 + 8 + 32;
 
 /// A change of one row.
