@@ -36,7 +36,7 @@ pub(crate) fn run(place: &Place) -> Result<(), String> {
         println!("configuration OK");
         return Ok(());
     }
-    allow_files();
+    linux::rlimit::raise_files();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let registry = config.open()?;
     let log = match config.access_log {
@@ -61,14 +61,6 @@ pub(crate) fn run(place: &Place) -> Result<(), String> {
     admin.stop();
     server.rest(PATIENCE);
     Ok(())
-}
-
-/// As many open files as this process may have at all: each connection needs some.
-fn allow_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    // Where this is refused, what there is has to do.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Binds every address.

@@ -118,10 +118,18 @@ impl Push<'_> {
     }
 
     fn attempt(&self, blob: &PushBlob, told: &(dyn Fn(PushStep) + Sync)) -> Result<PushStep> {
-        let digest = &blob.descriptor.digest;
-        if self.repository.has_blob(digest)? {
+        if self.repository.has_blob(&blob.descriptor.digest)? {
             return Ok(PushStep::Exists);
         }
+        match self.send(blob, told) {
+            // A registry that was started anew may know nothing of an upload that it had begun.
+            Err(DistributionError::Registry(error)) if error.status() == Some(404) => self.send(blob, told),
+            outcome => outcome,
+        }
+    }
+
+    fn send(&self, blob: &PushBlob, told: &(dyn Fn(PushStep) + Sync)) -> Result<PushStep> {
+        let digest = &blob.descriptor.digest;
         // A refused mount opens an ordinary upload: the first answer decides, whatever else was possible.
         let from = blob.mounts.first();
         let upload = match self.repository.start_upload(digest, from.map(String::as_str))? {
