@@ -9,6 +9,7 @@ use ::container::ContainerRecord;
 use ::image::{Images, Kept, Pending};
 use linux::overlay::Lower;
 use linux::root::RootDir;
+use oci::image::Descriptor;
 use oci::{Digest, Platform};
 use snapshot::{Change, DriverChoice, LayerSource, SnapshotError, Snapshots, Stack};
 use store::Store;
@@ -32,6 +33,10 @@ pub(crate) struct Storage {
 pub(crate) struct Image {
     /// Its id.
     pub(crate) id: String,
+    /// Its manifest on the platform that was chosen.
+    pub(crate) manifest: Descriptor,
+    /// What its programs are for.
+    pub(crate) platform: Platform,
     /// What containers inherit.
     pub(crate) defaults: ImageDefaults,
     /// Its layers, lowest first.
@@ -60,13 +65,15 @@ impl Storage {
 
     /// Finds an image and makes sure that its layers are unpacked.
     pub(crate) fn resolve(&self, reference: &str, platform: Option<&str>) -> Result<Image> {
-        let found = self.images.find(reference).map_err(Error::from_kinded)?;
+        let mut found = self.images.find(reference).map_err(Error::from_kinded)?;
         if let Some(wanted) = platform {
-            check_platform(reference, wanted, &found)?;
+            found = on_platform(reference, wanted, &found).map(Arc::new)?;
         }
         self.unpack(&found)?;
         Ok(Image {
             id: found.id.to_string(),
+            manifest: found.manifest.clone(),
+            platform: found.config.platform.clone(),
             defaults: defaults(&found),
             diff_ids: found.diff_ids().to_vec(),
         })
@@ -103,9 +110,10 @@ impl Storage {
     }
 
     fn keep_unpacked(&self, pending: Pending) -> Result<Kept> {
+        let manifest = pending.image().manifest.digest.clone();
         let kept = pending.keep().map_err(Error::from_kinded)?;
         // Layers may have been collected before the image was known; if they cannot be made now, its first use does it.
-        if let Err(error) = self.unpack(&kept.image) {
+        if let Err(error) = self.unpack(&kept.image.with_manifest(&manifest)) {
             eprintln!("image {}: {}", kept.image.id, model::error::chain(&error));
         }
         Ok(kept)
@@ -113,8 +121,11 @@ impl Storage {
 
     /// Removes the layers no image and no container stands on any more; their chain ids.
     pub(crate) fn collect_layers(&self) -> Result<Vec<Digest>> {
-        let keep =
-            || self.images.list().iter().flat_map(|image| Snapshots::chains(image.diff_ids())).collect();
+        let images = || self.images.list();
+        let chains = |image: &Arc<::image::Image>| {
+            image.all_diff_ids().flat_map(Snapshots::chains).collect::<Vec<_>>()
+        };
+        let keep = || images().iter().flat_map(chains).collect();
         self.snapshots.collect(keep).map_err(Error::from_kinded)
     }
 
@@ -170,9 +181,12 @@ impl Storage {
     fn stack(&self, key: &str) -> Result<Stack> {
         match self.snapshots.stack(key) {
             Err(SnapshotError::NoLayer { chain }) => {
-                let has = |image: &&Arc<::image::Image>| Snapshots::chains(image.diff_ids()).contains(&chain);
-                if let Some(image) = self.images.list().iter().find(has) {
-                    self.unpack(image)?;
+                let has = |diff_ids: &&[Digest]| Snapshots::chains(diff_ids).contains(&chain);
+                for image in self.images.list() {
+                    if let Some(diff_ids) = image.all_diff_ids().find(has) {
+                        self.unpack(&image.with_layers(diff_ids))?;
+                        break;
+                    }
                 }
                 self.snapshots.stack(key).map_err(Error::from_kinded)
             }
@@ -240,12 +254,12 @@ impl Storage {
         }
     }
 
-    /// Bytes of an image's layers.
-    pub(crate) fn image_size(&self, id: &str) -> u64 {
-        let image = self.images.find(id).ok();
-        image
-            .and_then(|image| self.snapshots.image_usage(image.diff_ids()).ok())
-            .map_or(0, |usage| usage.size)
+    /// Bytes of an image's layers, on the platform of a manifest.
+    pub(crate) fn image_size(&self, id: &str, manifest: Option<&Descriptor>) -> u64 {
+        let Ok(image) = self.images.find(id) else { return 0 };
+        let image =
+            manifest.map_or_else(|| (*image).clone(), |manifest| image.with_manifest(&manifest.digest));
+        self.snapshots.image_usage(image.diff_ids()).map_or(0, |usage| usage.size)
     }
 
     /// How many images there are.
@@ -357,17 +371,16 @@ pub(crate) fn health_document(check: &oci::image::Healthcheck) -> api::container
     }
 }
 
-fn check_platform(reference: &str, wanted: &str, image: &::image::Image) -> Result<()> {
+/// The image as it is on a platform.
+fn on_platform(reference: &str, wanted: &str, image: &::image::Image) -> Result<::image::Image> {
     let parsed: Platform = wanted.parse().map_err(|_| {
         Error::invalid(format!("\"{wanted}\": cannot parse platform specifier: invalid argument"))
     })?;
-    let actual = &image.config.platform;
-    if parsed.accepts(actual) {
-        return Ok(());
-    }
-    Err(Error::not_found(format!(
-        "image with reference {reference} was found but does not match the specified platform: wanted {}, actual: {}",
-        parsed.text(),
-        actual.text()
-    )))
+    image.on(&parsed).ok_or_else(|| {
+        Error::not_found(format!(
+            "image with reference {reference} was found but does not match the specified platform: wanted {}, actual: {}",
+            parsed.text(),
+            image.config.platform.text()
+        ))
+    })
 }

@@ -252,22 +252,30 @@ fn changes_export_commit_and_archives() {
         ..Default::default()
     };
     let image = containers.commit(commit).unwrap();
-    assert_eq!(fixture.engine().images().inspect("made", None).unwrap().id, image);
+    assert_eq!(
+        fixture
+            .engine()
+            .images()
+            .inspect("made", &engine::image::ImageInspectParameters::default())
+            .unwrap()
+            .id,
+        image
+    );
     let made = fixture.create(r#"{"Image":"made"}"#).unwrap();
     assert_eq!(fixture.run_created(&made), (0, "v\n".to_owned()));
     let images = fixture.engine().images();
     assert!(message(images.remove("made", false, false)).contains("container"));
     fixture.remove(&made);
     let mut archive = Vec::new();
-    images.save(&["made".to_owned()]).unwrap().write_to(fixture.engine(), &mut archive).unwrap();
+    images.save(&["made".to_owned()], &[]).unwrap().write_to(fixture.engine(), &mut archive).unwrap();
     // The name, the image, and the layer nobody else stands on.
     let steps = images.remove("made", false, false).unwrap();
     assert_eq!(steps.len(), 3, "{steps:?}");
     assert_eq!((steps[0].untagged.as_str(), &steps[1].deleted), ("made:latest", &image));
     let mut lines = Vec::new();
-    images.load(&mut archive.as_slice(), &mut |line| lines.push(line.stream)).unwrap();
+    images.load(&mut archive.as_slice(), &[], &mut |line| lines.push(line.stream)).unwrap();
     assert_eq!(lines, ["Loaded image: made:latest\n"]);
-    assert_eq!(images.inspect("made", None).unwrap().id, image);
+    assert_eq!(images.inspect("made", &engine::image::ImageInspectParameters::default()).unwrap().id, image);
 }
 
 #[test]

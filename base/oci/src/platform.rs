@@ -69,6 +69,25 @@ impl Platform {
         Self::of(std::env::consts::OS, std::env::consts::ARCH, "")
     }
 
+    /// The platform this program runs on, with the level of its processor: `linux/amd64/v3`, `linux/arm64/v8`.
+    pub fn detected() -> Self {
+        Self { variant: processor_level().to_owned(), ..Self::host() }
+    }
+
+    /// Whether programs for `other` run here without help: processors run what older and smaller ones of their family do.
+    pub fn runs(&self, other: &Self) -> bool {
+        let (own, other) = (self.normalized(), other.normalized());
+        let level = |text: &str| text.trim_start_matches('v').parse::<u8>().unwrap_or(1);
+        own.os == other.os
+            && match (own.architecture.as_str(), other.architecture.as_str()) {
+                ("amd64", "386") | ("arm64", "arm") => true,
+                ("amd64" | "arm", same) if same == own.architecture => {
+                    other.variant.is_empty() || level(&own.variant) >= level(&other.variant)
+                }
+                (own, other) => own == other,
+            }
+    }
+
     fn of(os: &str, architecture: &str, variant: &str) -> Self {
         let (architecture, variant) = normal_processor(architecture, variant);
         Self { architecture, os: normal_system(os), variant, ..Self::default() }
@@ -125,6 +144,28 @@ impl FromStr for Platform {
             _ => Err(PlatformError::Unknown { text: text.to_owned() }),
         }
     }
+}
+
+/// The highest of the levels that x86-64's ABI defines, as far as its features can be asked for.
+#[cfg(target_arch = "x86_64")]
+fn processor_level() -> &'static str {
+    use std::arch::is_x86_feature_detected as has;
+    let second = has!("sse3") && has!("ssse3") && has!("sse4.1") && has!("sse4.2") && has!("popcnt");
+    let third = has!("avx") && has!("avx2") && has!("bmi1") && has!("bmi2") && has!("f16c") && has!("fma");
+    let third = third && has!("lzcnt") && has!("movbe");
+    let fourth =
+        has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
+    match (second && has!("cmpxchg16b"), third, fourth) {
+        (true, true, true) => "v4",
+        (true, true, false) => "v3",
+        (true, false, _) => "v2",
+        _ => "",
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn processor_level() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "v8" } else { "" }
 }
 
 fn normal_system(os: &str) -> String {
@@ -197,6 +238,25 @@ mod tests {
         for text in ["", "a/", "x y", "linux/amd64/v1/z", "nonsense"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn processors_run_what_smaller_ones_of_their_family_run() {
+        for (own, other, runs) in [
+            ("linux/amd64/v4", "linux/amd64", true),
+            ("linux/amd64/v4", "linux/amd64/v3", true),
+            ("linux/amd64/v2", "linux/amd64/v3", false),
+            ("linux/amd64", "linux/386", true),
+            ("linux/386", "linux/amd64", false),
+            ("linux/arm64", "linux/arm/v7", true),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/amd64", "linux/arm64/v8", false),
+            ("linux/amd64", "windows/amd64", false),
+        ] {
+            let platform = |text: &str| text.parse::<Platform>().unwrap();
+            assert_eq!(platform(own).runs(&platform(other)), runs, "{own} {other}");
+        }
+        assert!(Platform::detected().runs(&Platform::host()));
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct ContainerRecord {
     /// Digest of the image it was made from; empty for none.
     #[serde(default)]
     pub image_id: String,
+    /// Its manifest for the container's platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_manifest: Option<oci::image::Descriptor>,
     /// The reference given by the user.
     #[serde(default)]
     pub image_reference: String,
@@ -84,6 +87,7 @@ impl ContainerRecord {
             name,
             created: Timestamp::now(),
             image_id: String::new(),
+            image_manifest: None,
             image_reference: String::new(),
             platform: String::new(),
             storage_driver: String::new(),

@@ -135,12 +135,13 @@ impl Images {
         names.into_iter().collect()
     }
 
-    /// What this machine's platform needs of each image.
+    /// What the platforms need that each image is here on.
     fn find_missing(&self, images: &[std::sync::Arc<Image>], report: &mut CheckReport) {
         let mut missing = BTreeSet::new();
         for image in images {
             let documents = [&image.target.digest, &image.manifest.digest, &image.config_digest];
-            let layers = image.layers.iter().map(|layer| &layer.blob.digest);
+            let others = image.others.iter().flat_map(|other| &other.layers);
+            let layers = image.layers.iter().chain(others).map(|layer| &layer.blob.digest);
             let lost = documents.into_iter().chain(layers).filter(|blob| self.content().size(blob).is_none());
             missing.extend(lost.cloned());
         }

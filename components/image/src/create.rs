@@ -72,7 +72,7 @@ impl Images {
         let target = self.put_manifest(&config, layers)?;
         let names: Vec<Reference> = name.map(|name| name.clone().or_latest()).into_iter().collect();
         let parent = parent.map(|parent| parent.id.clone());
-        Pending::new(self, Record::new(target, parent), names, lease)
+        Pending::new(self, Record::new(target, parent), names, None, lease)
     }
 
     /// Writes the documents of an image of this platform.

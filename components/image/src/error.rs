@@ -122,6 +122,25 @@ pub enum ImageError {
         /// What was wanted.
         platform: String,
     },
+    /// An image is not here on the platform that is asked for.
+    #[error("image with reference {name} was found but does not provide the specified platform ({platform})")]
+    NoPlatform {
+        /// The image as it was named.
+        name: String,
+        /// What was wanted.
+        platform: String,
+    },
+    /// An image cannot be saved on the platform that is asked for.
+    #[error(
+        "no suitable export target found: image with reference {name} was found but does not provide the specified \
+         platform ({platform})"
+    )]
+    NoExport {
+        /// The image.
+        name: String,
+        /// What was wanted.
+        platform: String,
+    },
     /// The archive could not be read or written.
     #[error(transparent)]
     Archive(#[from] archive::ArchiveError),
@@ -143,7 +162,7 @@ pub enum ImageError {
 impl Kinded for ImageError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoPlatform { .. } | Self::NoExport { .. } => ErrorKind::NotFound,
             Self::NameInUse { .. } | Self::InUse { .. } => ErrorKind::Conflict,
             Self::Reference(_) | Self::TagWithDigest => ErrorKind::Invalid,
             Self::Mismatch { .. }

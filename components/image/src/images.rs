@@ -14,9 +14,9 @@ use crate::content::Content;
 use crate::error::{Result, file_error};
 use crate::lease::Lease;
 use crate::ratio::Inflated;
-use crate::record::{self, IMAGES, NAMES, Record};
+use crate::record::{IMAGES, NAMES, Record};
 use crate::verified::Verified;
-use crate::{Image, ImageError, Limits};
+use crate::{Image, ImageError, Limits, Pending};
 
 /// The images. Clones are the same.
 #[derive(Clone)]
@@ -143,18 +143,21 @@ impl Images {
         state.refresh_names();
     }
 
-    /// Adds an image whose blobs came in under a lease, with names (with tags or digests) that are taken from others.
-    /// It must be complete for this machine's platform. Answers it with its names; it is durable.
-    pub fn add(
+    /// An image that was pulled under a lease, with the names (with tags or digests) it is going to take from others. Of its
+    /// manifests this one must be complete; from now on it is the one that is shown.
+    pub fn pulled(
         &self,
         target: Descriptor,
-        parent: Option<Digest>,
-        names: &[Reference],
-        _lease: &Lease,
-    ) -> Result<Arc<Image>> {
-        let record = Record::new(target, parent);
-        self.check_complete(&record)?;
-        self.keep(record, names)
+        manifest: &Digest,
+        names: Vec<Reference>,
+        lease: Lease,
+    ) -> Result<Pending> {
+        let record = Record { shown: Some(manifest.clone()), ..Record::new(target, None) };
+        let pending = Pending::new(self, record, names, None, lease)?;
+        if pending.image().manifest.digest != *manifest {
+            return Err(ImageError::MissingBlob { digest: manifest.clone() });
+        }
+        Ok(pending)
     }
 
     /// Adds an image that was looked at already.
@@ -168,14 +171,17 @@ impl Images {
         let known = self.get(&id);
         if let Some(known) = &known {
             let before = Record::of(known);
-            record = Record { parent: record.parent.or(before.parent.clone()), ..before };
+            // What either has is part of it now.
+            let left_out = before.left_out.intersection(&record.left_out).cloned().collect();
+            let shown = record.shown.or(before.shown);
+            record = Record { parent: record.parent.or(before.parent), left_out, shown, ..Record::of(known) };
         }
         record.added.get_or_insert(now);
         if !names.is_empty() {
             record.last_tagged = Some(now);
         }
         let image = record.image(content, &self.inner.platform)?;
-        let blobs = record::blobs(content, &record.target);
+        let blobs = record.blobs(content);
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
         for name in names {
@@ -192,10 +198,14 @@ impl Images {
         self.get(&id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })
     }
 
-    /// Whether everything of an image is there and fits together; the image, without names.
-    pub(crate) fn check_complete(&self, record: &Record) -> Result<Image> {
-        let image = record.image(self.content(), self.platform())?;
-        record::check_media_types(self.content(), &image.manifest)?;
+    /// Whether everything of an image is there and fits together, on a platform if one is given; the image, without names.
+    pub(crate) fn check_complete(&self, record: &Record, platform: Option<&Platform>) -> Result<Image> {
+        let mut image = record.image(self.content(), self.platform())?;
+        if let Some(wanted) = platform {
+            let (id, platform) = (&image.id, wanted.text());
+            let missing = || ImageError::Platform { id: id.clone(), platform };
+            image = image.on(wanted).ok_or_else(missing)?;
+        }
         let limit = self.content().limits().layers;
         if image.layers.len() > limit {
             let what = format!("number of layers of image {}", image.id);
@@ -294,7 +304,7 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
         let id = record.target.digest.clone();
         match record.image(content, platform) {
             Ok(image) if id.as_str() == key => {
-                state.blobs.insert(id.clone(), Arc::new(record::blobs(content, &record.target)));
+                state.blobs.insert(id.clone(), Arc::new(record.blobs(content)));
                 state.images.insert(id, Arc::new(image));
             }
             Ok(_) => state.damaged.push((id, "its record has another id".to_owned())),
@@ -313,6 +323,8 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
 
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod platform_tests;
 #[cfg(test)]
 mod power_tests;
 #[cfg(test)]

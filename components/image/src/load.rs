@@ -10,12 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use archive::{Entry, EntryKind};
 use oci::digest::Algorithm;
 use oci::image::Descriptor;
-use oci::{Digest, Reference};
+use oci::{Digest, Platform, Reference};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Result, file_error};
 use crate::ratio::Inflated;
-use crate::record::Record;
+use crate::record::{Record, without};
 use crate::{ImageError, Images, Pending};
 
 /// What is going on while an archive is taken in.
@@ -32,6 +32,15 @@ pub enum LoadEvent {
     },
 }
 
+/// What came of an archive.
+#[derive(Default)]
+pub struct Loaded {
+    /// The images.
+    pub images: Vec<Pending>,
+    /// Names of those that are on none of the platforms that were asked for.
+    pub lacking: Vec<String>,
+}
+
 /// An image found in an archive.
 pub(crate) struct Candidate {
     target: Descriptor,
@@ -46,13 +55,15 @@ pub(crate) struct Contents {
 }
 
 impl Images {
-    /// Takes in all images of a tar stream, compressed or not. Blobs are hashed while they are written; nothing is
-    /// visible before the whole archive is in, every image of it is complete, and the caller keeps them.
+    /// Takes in the images of a tar stream, compressed or not, on all platforms it has or only on some. Blobs are hashed
+    /// while they are written; nothing is visible before the whole archive is in, every image of it is complete, and the
+    /// caller keeps them.
     pub fn load(
         &self,
         stream: &mut (dyn Read + Send),
+        platforms: &[Platform],
         event: &mut dyn FnMut(LoadEvent),
-    ) -> Result<Vec<Pending>> {
+    ) -> Result<Loaded> {
         let _lease = self.lease();
         let contents = self.take_in(stream, event)?;
         let mut candidates = layout::candidates(self, &contents)?;
@@ -60,11 +71,30 @@ impl Images {
         if candidates.is_empty() {
             return Err(ImageError::Unrecognized);
         }
-        let pending = |candidate: Candidate| {
-            let record = Record::new(candidate.target, candidate.parent);
-            Pending::new(self, record, candidate.names, self.lease())
-        };
-        candidates.into_iter().map(pending).collect()
+        let mut loaded = Loaded::default();
+        for candidate in candidates {
+            self.look_at(candidate, platforms, &mut loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    fn look_at(&self, candidate: Candidate, platforms: &[Platform], loaded: &mut Loaded) -> Result<()> {
+        let mut record = Record::new(candidate.target, candidate.parent);
+        let mut wanted = None;
+        if !platforms.is_empty() {
+            let image = record.image(self.content(), self.platform())?;
+            // The one for this machine is unpacked rather than others.
+            wanted = platforms.iter().find(|one| one.accepts(self.platform()) && image.on(one).is_some());
+            wanted = wanted.or_else(|| platforms.iter().find(|one| image.on(one).is_some()));
+            if wanted.is_none() {
+                let name = candidate.names.first().map_or_else(|| image.id.to_string(), Reference::familiar);
+                loaded.lacking.push(name);
+                return Ok(());
+            }
+            record.left_out = without(self.content(), &record.target, &image, platforms)?;
+        }
+        loaded.images.push(Pending::new(self, record, candidate.names, wanted, self.lease())?);
+        Ok(())
     }
 
     fn take_in(&self, stream: &mut (dyn Read + Send), event: &mut dyn FnMut(LoadEvent)) -> Result<Contents> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oci::{Digest, Reference};
+use oci::{Digest, Platform, Reference};
 
 use crate::error::Result;
 use crate::record::Record;
@@ -31,12 +31,18 @@ pub struct Kept {
 
 impl Pending {
     /// Looks whether the image is complete. The lease is one its blobs came in under, or one taken while that was held.
-    pub(crate) fn new(images: &Images, record: Record, names: Vec<Reference>, lease: Lease) -> Result<Self> {
-        let image = images.check_complete(&record)?;
+    pub(crate) fn new(
+        images: &Images,
+        record: Record,
+        names: Vec<Reference>,
+        platform: Option<&Platform>,
+        lease: Lease,
+    ) -> Result<Self> {
+        let image = images.check_complete(&record, platform)?;
         Ok(Self { record, names, image, lease })
     }
 
-    /// The image as it is going to be, without names.
+    /// The image as it is going to be on the platform that was asked for, without names.
     pub fn image(&self) -> &Image {
         &self.image
     }

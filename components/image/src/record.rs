@@ -1,6 +1,6 @@
 //! What is stored of an image, and how it becomes an [`Image`] with the help of its documents.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use model::Timestamp;
 use oci::image::{Descriptor, ImageConfig, Index, Manifest, media};
@@ -10,7 +10,7 @@ use store::Table;
 
 use crate::content::Content;
 use crate::error::Result;
-use crate::{Image, ImageError, Layer};
+use crate::{Image, ImageError, Layer, Variant};
 
 /// Images by id.
 pub(crate) const IMAGES: Table<Record> = Table::new("image");
@@ -30,6 +30,12 @@ pub(crate) struct Record {
     /// When it came into this store.
     #[serde(default)]
     pub(crate) added: Option<Timestamp>,
+    /// Manifests of the index whose parts do not belong to the image here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) left_out: BTreeSet<Digest>,
+    /// The manifest that was pulled last: what the image is when no platform is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shown: Option<Digest>,
 }
 
 /// A document that is either a manifest or an index, by its own words and not only by its descriptor's.
@@ -41,7 +47,15 @@ pub(crate) enum Target {
 impl Record {
     /// Of an image that nothing is known of but its documents.
     pub(crate) fn new(target: Descriptor, parent: Option<Digest>) -> Self {
-        Self { target, parent, last_tagged: None, last_used: None, added: None }
+        Self {
+            target,
+            parent,
+            last_tagged: None,
+            last_used: None,
+            added: None,
+            left_out: BTreeSet::new(),
+            shown: None,
+        }
     }
 
     /// What is stored of an image.
@@ -52,34 +66,25 @@ impl Record {
             last_tagged: image.last_tagged,
             last_used: image.last_used,
             added: image.added,
+            left_out: image.left_out.clone(),
+            shown: image.shown.clone(),
         }
     }
 
     /// Reads the documents. Names are filled in by the caller.
     pub(crate) fn image(&self, content: &Content, platform: &Platform) -> Result<Image> {
-        let (descriptor, manifest) = find_manifest(content, &self.target, platform)?;
-        let config: ImageConfig = content.document(&manifest.config.digest)?;
-        if config.rootfs.diff_ids.len() != manifest.layers.len() {
-            return Err(ImageError::Inconsistent {
-                what: format!("image {}", self.target.digest),
-                reason: "the configuration has another number of layers than the manifest",
-            });
-        }
-        let layers: Vec<Layer> = config
-            .rootfs
-            .diff_ids
-            .iter()
-            .zip(&manifest.layers)
-            .map(|(diff_id, blob)| Layer { diff_id: diff_id.clone(), blob: blob.clone() })
-            .collect();
-        let content_size = blobs(content, &self.target).iter().filter_map(|blob| content.size(blob)).sum();
+        let (first, others) = self.variants(content, platform)?;
+        let content_size = self.blobs(content).iter().filter_map(|blob| content.size(blob)).sum();
         Ok(Image {
             id: self.target.digest.clone(),
             target: self.target.clone(),
-            manifest: descriptor,
-            config_digest: manifest.config.digest,
-            config,
-            layers,
+            manifest: first.manifest,
+            config_digest: first.config_digest,
+            config: first.config,
+            layers: first.layers,
+            others,
+            left_out: self.left_out.clone(),
+            shown: self.shown.clone(),
             names: Vec::new(),
             parent: self.parent.clone(),
             last_tagged: self.last_tagged,
@@ -88,6 +93,144 @@ impl Record {
             content_size,
         })
     }
+
+    /// What there is of each platform: the one that is shown, else the one for this machine, else the first one that is
+    /// whole, and the others that are whole.
+    fn variants(&self, content: &Content, platform: &Platform) -> Result<(Variant, Vec<Variant>)> {
+        let (mut chosen, mut failure) = (None, None);
+        let mut whole = Vec::new();
+        for manifest in self.manifests(content, platform)? {
+            let fits = fits(&manifest, platform);
+            match Variant::read(content, manifest, &self.target.digest) {
+                // What is wrong with the one for this machine is not hidden by another one.
+                Err(error) if fits && !matches!(error, ImageError::MissingBlob { .. }) => return Err(error),
+                Err(error) => drop(failure.get_or_insert(error)),
+                Ok(found) if found.is_whole(content) => whole.push(found),
+                Ok(found) => drop(chosen.get_or_insert(found)),
+            }
+        }
+        if !whole.is_empty() {
+            return Ok((whole.remove(0), whole));
+        }
+        let missing = || ImageError::Platform { id: self.target.digest.clone(), platform: platform.text() };
+        chosen.map(|found| (found, whole)).ok_or_else(|| failure.unwrap_or_else(missing))
+    }
+
+    /// The manifests that are here and belong to the image: the one that is shown, those for a platform, others.
+    fn manifests(&self, content: &Content, platform: &Platform) -> Result<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        let mut todo = vec![(self.target.clone(), 0)];
+        while let Some((descriptor, depth)) = todo.pop() {
+            let target = match read_target(content, &descriptor) {
+                Ok(target) => target,
+                // An index within the index: it is only of interest when nothing else is there.
+                Err(_) if depth > 0 && !fits(&descriptor, platform) => continue,
+                Err(error) => return Err(error),
+            };
+            match target {
+                Target::Manifest(_) => found.push(descriptor),
+                Target::Index(index) if depth < content.limits().index_depth => {
+                    let here = index.manifests.into_iter().filter(|manifest| {
+                        !is_attestation(manifest)
+                            && !self.left_out.contains(&manifest.digest)
+                            && content.size(&manifest.digest).is_some()
+                    });
+                    // The first one wins; the stack is read from its end.
+                    todo.extend(
+                        here.map(|manifest| (manifest, depth + 1)).collect::<Vec<_>>().into_iter().rev(),
+                    );
+                }
+                Target::Index(_) => {}
+            }
+        }
+        found.sort_by_key(|manifest| {
+            (self.shown.as_ref() != Some(&manifest.digest), !fits(manifest, platform))
+        });
+        Ok(found)
+    }
+
+    /// All blobs the image is made of, as far as they are there: documents of every platform, and layers.
+    pub(crate) fn blobs(&self, content: &Content) -> HashSet<Digest> {
+        blobs(content, &self.target, &self.left_out)
+    }
+}
+
+impl Variant {
+    fn read(content: &Content, descriptor: Descriptor, image: &Digest) -> Result<Self> {
+        let Target::Manifest(manifest) = read_target(content, &descriptor)? else {
+            return Err(ImageError::MissingBlob { digest: descriptor.digest });
+        };
+        let config: ImageConfig = content.document(&manifest.config.digest)?;
+        check_media_types(&manifest, &descriptor.digest)?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            return Err(ImageError::Inconsistent {
+                what: format!("image {image}"),
+                reason: "the configuration has another number of layers than the manifest",
+            });
+        }
+        let layers = config.rootfs.diff_ids.iter().zip(manifest.layers);
+        let layers = layers.map(|(diff_id, blob)| Layer { diff_id: diff_id.clone(), blob }).collect();
+        Ok(Self { manifest: descriptor, config_digest: manifest.config.digest, config, layers })
+    }
+
+    fn is_whole(&self, content: &Content) -> bool {
+        self.layers.len() <= content.limits().layers
+            && self.layers.iter().all(|layer| content.size(&layer.blob.digest) == Some(layer.blob.size))
+    }
+}
+
+/// The manifests an image does without when only some platforms of it are wanted, with what is said about them.
+pub(crate) fn without(
+    content: &Content,
+    target: &Descriptor,
+    image: &Image,
+    platforms: &[Platform],
+) -> Result<BTreeSet<Digest>> {
+    let variants = std::iter::once(image.variant()).chain(image.others.iter().cloned());
+    let wanted = |one: &Variant| platforms.iter().any(|platform| platform.accepts(one.platform()));
+    let kept: HashSet<Digest> = variants.filter(wanted).map(|one| one.manifest.digest).collect();
+    let mut out = BTreeSet::new();
+    let mut todo = vec![(target.clone(), 0)];
+    while let Some((descriptor, depth)) = todo.pop() {
+        let index = match read_target(content, &descriptor) {
+            Ok(Target::Index(index)) if depth < content.limits().index_depth => index,
+            Ok(_) => continue,
+            Err(error) if depth == 0 => return Err(error),
+            Err(_) => continue,
+        };
+        for manifest in index.manifests {
+            let about = subject(&manifest).unwrap_or_else(|| manifest.digest.clone());
+            if media::is_index(&manifest.media_type) {
+                todo.push((manifest, depth + 1));
+            } else if !kept.contains(&about) {
+                out.insert(manifest.digest);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Manifests, and the attestations about them that an index has.
+pub(crate) fn with_attestations(
+    content: &Content,
+    target: &Descriptor,
+    manifests: &BTreeSet<Digest>,
+) -> Result<BTreeSet<Digest>> {
+    let mut all = manifests.clone();
+    if let Target::Index(index) = read_target(content, target)? {
+        let about = |one: &Descriptor| subject(one).is_some_and(|subject| manifests.contains(&subject));
+        all.extend(index.manifests.into_iter().filter(about).map(|one| one.digest));
+    }
+    Ok(all)
+}
+
+/// What an attestation is about.
+pub(crate) fn subject(descriptor: &Descriptor) -> Option<Digest> {
+    descriptor.annotations.get("vnd.docker.reference.digest").and_then(|text| text.parse().ok())
+}
+
+fn fits(manifest: &Descriptor, platform: &Platform) -> bool {
+    manifest.platform.as_ref().is_none_or(|offered| platform.accepts(offered))
 }
 
 /// Reads a document; one that has the members of both kinds is refused, since two readers could understand it
@@ -122,8 +265,7 @@ pub(crate) fn read_target(content: &Content, descriptor: &Descriptor) -> Result<
 }
 
 /// Whether all that a manifest refers to is part of a Linux image whose bytes everybody may have.
-pub(crate) fn check_media_types(content: &Content, manifest: &Descriptor) -> Result<()> {
-    let Target::Manifest(document) = read_target(content, manifest)? else { return Ok(()) };
+fn check_media_types(document: &Manifest, digest: &Digest) -> Result<()> {
     let is_ours = |kind: &str| {
         media::is_layer(kind) && !kind.contains(".foreign.") && !kind.contains(".nondistributable.")
     };
@@ -134,47 +276,19 @@ pub(crate) fn check_media_types(content: &Content, manifest: &Descriptor) -> Res
         .then_some(config)
         .or_else(|| layers.into_iter().find(|kind| !kind.is_empty() && !is_ours(kind)));
     match wrong {
-        Some(kind) => Err(ImageError::MediaType {
-            what: format!("manifest {}", manifest.digest),
-            media_type: kind.clone(),
-        }),
+        Some(kind) => {
+            Err(ImageError::MediaType { what: format!("manifest {digest}"), media_type: kind.clone() })
+        }
         None => Ok(()),
     }
 }
 
-/// The manifest for a platform behind a descriptor.
-fn find_manifest(
-    content: &Content,
-    target: &Descriptor,
-    platform: &Platform,
-) -> Result<(Descriptor, Manifest)> {
-    let mut todo = vec![(target.clone(), 0)];
-    while let Some((descriptor, depth)) = todo.pop() {
-        match read_target(content, &descriptor)? {
-            Target::Manifest(manifest) => return Ok((descriptor, *manifest)),
-            Target::Index(index) if depth < content.limits().index_depth => {
-                // The first fitting one wins; the stack is read from its end.
-                let fitting = index.manifests.into_iter().filter(|manifest| {
-                    let offered = manifest.platform.clone().unwrap_or_default();
-                    let fits = manifest.platform.is_none() || platform.accepts(&offered);
-                    fits && !is_attestation(manifest) && content.size(&manifest.digest).is_some()
-                });
-                let mut fitting: Vec<_> = fitting.map(|manifest| (manifest, depth + 1)).collect();
-                fitting.reverse();
-                todo.extend(fitting);
-            }
-            Target::Index(_) => {}
-        }
-    }
-    Err(ImageError::Platform { id: target.digest.clone(), platform: platform.text() })
-}
-
-fn is_attestation(descriptor: &Descriptor) -> bool {
+pub(crate) fn is_attestation(descriptor: &Descriptor) -> bool {
     descriptor.annotations.contains_key("vnd.docker.reference.type")
 }
 
-/// All blobs an image is made of, as far as they are there: documents of every platform, and layers.
-pub(crate) fn blobs(content: &Content, target: &Descriptor) -> HashSet<Digest> {
+/// All blobs a document leads to, without those of some manifests.
+pub(crate) fn blobs(content: &Content, target: &Descriptor, left_out: &BTreeSet<Digest>) -> HashSet<Digest> {
     let mut found = HashSet::new();
     let mut todo = vec![(target.clone(), 0)];
     while let Some((descriptor, depth)) = todo.pop() {
@@ -187,7 +301,8 @@ pub(crate) fn blobs(content: &Content, target: &Descriptor) -> HashSet<Digest> {
                 found.extend(manifest.layers.into_iter().map(|layer| layer.digest));
             }
             Ok(Target::Index(index)) => {
-                todo.extend(index.manifests.into_iter().map(|manifest| (manifest, depth + 1)));
+                let kept = index.manifests.into_iter().filter(|one| !left_out.contains(&one.digest));
+                todo.extend(kept.map(|manifest| (manifest, depth + 1)));
             }
             // A manifest of another platform that never came along.
             Err(_) => {}

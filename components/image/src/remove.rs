@@ -1,12 +1,13 @@
 //! Removes names and images by Docker's rules.
 
-use std::sync::MutexGuard;
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard};
 
-use oci::{Digest, Reference};
+use oci::{Digest, Platform, Reference};
 
 use crate::error::Result;
 use crate::find::Found;
-use crate::record::{IMAGES, NAMES};
+use crate::record::{IMAGES, NAMES, Record, with_attestations};
 use crate::{Image, ImageError, Images};
 
 /// A container that uses an image.
@@ -54,6 +55,44 @@ impl Images {
             self.collect_garbage(&writer)?;
         }
         result.map(|()| done)
+    }
+
+    /// Removes some platforms of an image, as far as it is here; with the last one the image goes, by the rules for that.
+    pub fn remove_platforms(
+        &self,
+        text: &str,
+        platforms: &[Platform],
+        force: bool,
+        uses: &[Use],
+    ) -> Result<Vec<Removed>> {
+        let writer = self.lock();
+        let image = self.look_up(text)?.image();
+        let mut gone = BTreeSet::new();
+        for wanted in platforms {
+            let lacking = || ImageError::NoPlatform { name: text.to_owned(), platform: wanted.text() };
+            gone.insert(image.on(wanted).ok_or_else(lacking)?.manifest.digest);
+        }
+        let content = self.content();
+        let others: Vec<Digest> =
+            image.all_manifests().filter(|digest| !gone.contains(*digest)).cloned().collect();
+        if others.is_empty() {
+            drop(writer);
+            return self.remove(text, force, true, uses);
+        }
+        let mut record = Record::of(&image);
+        record.left_out.extend(with_attestations(content, &image.target, &gone)?);
+        let (before, after) = (Record::of(&image).blobs(content), record.blobs(content));
+        let (id, changed) = (image.id.clone(), record.image(content, self.platform())?);
+        let mut transaction = self.inner.store.transaction();
+        transaction.put(&IMAGES, id.as_str(), &record)?;
+        transaction.commit_durable()?;
+        self.change(&writer, |state| {
+            state.images.insert(id.clone(), Arc::new(changed));
+            state.blobs.insert(id.clone(), Arc::new(after.clone()));
+        });
+        content.note_fresh(before.difference(&after).cloned());
+        self.collect_garbage(&writer)?;
+        Ok(gone.into_iter().map(Removed::Deleted).collect())
     }
 
     /// Removes the images a test chooses that no container uses and nothing was committed from, with their names.

@@ -5,53 +5,101 @@ use std::sync::Arc;
 
 use archive::{Entry, FileSink, Writer};
 use oci::image::{ANNOTATION_IMAGE_NAME, ANNOTATION_REF_NAME, Descriptor, Index, media};
-use oci::{Digest, Reference};
+use oci::{Digest, Platform, Reference};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::error::Result;
 use crate::find::Found;
-use crate::record::blobs;
-use crate::{Image, ImageError, Images};
+use crate::record::{blobs, without};
+use crate::{Content, Image, ImageError, Images, Lease};
+
+/// Images that are going to be written as one archive; nothing of them is removed meanwhile.
+pub struct Selection {
+    lease: Lease,
+    selected: Vec<Selected>,
+}
 
 /// An image and the names it is saved under.
 struct Selected {
     image: Arc<Image>,
     names: Vec<Reference>,
+    /// What the archive's index names.
+    target: Descriptor,
+    /// Manifests that stay here.
+    left_out: BTreeSet<Digest>,
 }
 
-impl Images {
-    /// Saves images by names or ids. A name without a tag means all its tags; an id brings no name along. The same
-    /// images always give the same bytes.
-    pub fn save(&self, names: &[String], out: &mut dyn FileSink) -> Result<()> {
-        let lease = self.lease();
-        let selected = self.select(names)?;
+impl Selection {
+    /// Ids of the images.
+    pub fn ids(&self) -> impl Iterator<Item = &Digest> {
+        self.selected.iter().map(|one| &one.image.id)
+    }
+
+    /// Writes the archive. The same images always give the same bytes.
+    pub fn write_to(&self, out: &mut dyn FileSink) -> Result<()> {
+        let selected = &self.selected;
         let mut writer = Writer::new(out);
-        self.write_blobs(&mut writer, &selected)?;
-        write_document(&mut writer, "index.json", &index(&selected))?;
-        write_document(&mut writer, "manifest.json", &manifests(&selected))?;
+        write_blobs(self.lease.images().content(), &mut writer, selected)?;
+        write_document(&mut writer, "index.json", &index(selected))?;
+        write_document(&mut writer, "manifest.json", &manifests(selected))?;
         write_document(&mut writer, "oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))?;
-        let repositories = repositories(&selected);
+        let repositories = repositories(selected);
         if !repositories.is_empty() {
             write_document(&mut writer, "repositories", &repositories)?;
         }
         writer.finish()?;
-        drop(lease);
         Ok(())
     }
+}
 
-    fn select(&self, texts: &[String]) -> Result<Vec<Selected>> {
+impl Images {
+    /// Chooses images to save by names or ids, on all platforms that are here or only on some. A name without a tag means
+    /// all its tags; an id brings no name along.
+    pub fn select(&self, texts: &[String], platforms: &[Platform]) -> Result<Selection> {
+        let lease = self.lease();
         let mut selected: Vec<Selected> = Vec::new();
         for text in texts {
             for (image, name) in self.matches(text)? {
                 let position = selected.iter().position(|known| known.image.id == image.id);
                 match position.and_then(|position| selected.get_mut(position)) {
                     Some(known) => known.names.extend(name.filter(|name| !known.names.contains(name))),
-                    None => selected.push(Selected { image, names: name.into_iter().collect() }),
+                    None => selected.push(self.selected(image, name, text, platforms)?),
                 }
             }
         }
-        Ok(selected)
+        Ok(Selection { lease, selected })
+    }
+
+    /// One platform is saved as if there were no others; of several the index stays.
+    fn selected(
+        &self,
+        image: Arc<Image>,
+        name: Option<Reference>,
+        text: &str,
+        platforms: &[Platform],
+    ) -> Result<Selected> {
+        let lacking = |wanted: &Platform| ImageError::NoExport {
+            name: name.as_ref().map_or_else(|| text.to_owned(), Reference::familiar),
+            platform: wanted.text(),
+        };
+        let (target, left_out) = (image.target.clone(), image.left_out.clone());
+        let names: Vec<Reference> = name.iter().cloned().collect();
+        match platforms {
+            [] => Ok(Selected { image, names, target, left_out }),
+            [one] => {
+                let found = image.on(one).ok_or_else(|| lacking(one))?;
+                let target = found.manifest.clone();
+                Ok(Selected { image: Arc::new(found), names, target, left_out })
+            }
+            [first, ..] => {
+                let found = platforms.iter().find_map(|one| image.on(one)).ok_or_else(|| lacking(first))?;
+                let own = platforms.iter().any(|one| one.accepts(image.platform()));
+                let shown = if own { image } else { Arc::new(found) };
+                let left_out = without(self.content(), &target, &shown, platforms)?;
+                Ok(Selected { image: shown, names, target, left_out })
+            }
+        }
     }
 
     fn matches(&self, text: &str) -> Result<Vec<(Arc<Image>, Option<Reference>)>> {
@@ -79,24 +127,28 @@ impl Images {
             Found::Id(image) => vec![(image, None)],
         })
     }
+}
 
-    fn write_blobs(&self, writer: &mut Writer<&mut dyn FileSink>, selected: &[Selected]) -> Result<()> {
-        let digests: BTreeSet<Digest> =
-            selected.iter().flat_map(|selected| blobs(self.content(), &selected.image.target)).collect();
-        writer.append_empty(&Entry::directory("blobs", 0o755))?;
-        let mut algorithm = None;
-        for digest in digests {
-            let Some(size) = self.content().size(&digest) else { continue };
-            if algorithm != Some(digest.algorithm()) {
-                algorithm = Some(digest.algorithm());
-                let name = format!("blobs/{}", digest.algorithm().name());
-                writer.append_empty(&Entry::directory(name, 0o755))?;
-            }
-            let blob = self.content().open_blob(&digest)?;
-            writer.append_file(&Entry::file(blob_path(&digest), 0o644, size), &blob)?;
+fn write_blobs(
+    content: &Content,
+    writer: &mut Writer<&mut dyn FileSink>,
+    selected: &[Selected],
+) -> Result<()> {
+    let digests: BTreeSet<Digest> =
+        selected.iter().flat_map(|one| blobs(content, &one.target, &one.left_out)).collect();
+    writer.append_empty(&Entry::directory("blobs", 0o755))?;
+    let mut algorithm = None;
+    for digest in digests {
+        let Some(size) = content.size(&digest) else { continue };
+        if algorithm != Some(digest.algorithm()) {
+            algorithm = Some(digest.algorithm());
+            let name = format!("blobs/{}", digest.algorithm().name());
+            writer.append_empty(&Entry::directory(name, 0o755))?;
         }
-        Ok(())
+        let blob = content.open_blob(&digest)?;
+        writer.append_file(&Entry::file(blob_path(&digest), 0o644, size), &blob)?;
     }
+    Ok(())
 }
 
 fn blob_path(digest: &Digest) -> String {
@@ -105,9 +157,9 @@ fn blob_path(digest: &Digest) -> String {
 
 fn index(selected: &[Selected]) -> Index {
     let mut manifests = Vec::new();
-    for Selected { image, names } in selected {
-        let mut descriptor =
-            Descriptor::new(&image.target.media_type, image.target.digest.clone(), image.target.size);
+    for Selected { target, names, .. } in selected {
+        let mut descriptor = Descriptor::new(&target.media_type, target.digest.clone(), target.size);
+        descriptor.platform.clone_from(&target.platform);
         if names.is_empty() {
             manifests.push(descriptor.clone());
         }
@@ -156,7 +208,7 @@ fn manifests(selected: &[Selected]) -> serde_json::Value {
 /// The oldest form: the topmost layer by repository and tag.
 fn repositories(selected: &[Selected]) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for Selected { image, names } in selected {
+    for Selected { image, names, .. } in selected {
         let Some(top) = image.layers.last() else { continue };
         for name in names {
             let tag = name.tag().unwrap_or_default().to_owned();

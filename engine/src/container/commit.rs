@@ -27,6 +27,10 @@ pub(crate) fn commit(inner: &Inner, parameters: CommitParameters) -> Result<Stri
     let own: Config = record.documents.config.read().doing(|| "reading the configuration".to_owned())?;
     merge::merge(&mut wanted, &inherited(&own));
     let parent = inner.storage.images.find(&record.image_id).ok();
+    let parent = parent.map(|parent| match &record.image_manifest {
+        Some(manifest) => parent.with_manifest(&manifest.digest),
+        None => ::image::Image::clone(&parent),
+    });
     let layer = {
         let _pause = Pause::begin(inner, &container, parameters.pause)?;
         let mut writer = inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
@@ -34,11 +38,11 @@ pub(crate) fn commit(inner: &Inner, parameters: CommitParameters) -> Result<Stri
         writer.flush().doing(|| "writing the layer".to_owned())?;
         writer.finish().map_err(Error::from_kinded)?
     };
-    let document = image_config(&parameters, &record, &own, &wanted, parent.as_deref());
+    let document = image_config(&parameters, &record, &own, &wanted, parent.as_ref());
     let pending = inner
         .storage
         .images
-        .create(document, parent.as_deref(), Some(layer), name.as_ref())
+        .create(document, parent.as_ref(), Some(layer), name.as_ref())
         .map_err(Error::from_kinded)?;
     let made = inner.storage.keep(pending)?.image;
     let id = made.id.to_string();

@@ -29,9 +29,12 @@ pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result
         find_container: &find_container,
     };
     let mut checked = validate::check(&mut request, &context)?;
-    let platform = platform.filter(|_| !version.below(41));
+    let platform = platform.filter(|text| !text.is_empty() && !version.below(41));
     let image = find_image(inner, &request, platform.as_deref())?;
     if let Some(image) = &image {
+        if platform.is_none() {
+            checked.warnings.extend(foreign(&image.platform));
+        }
         merge::merge(&mut request.config, &image.defaults);
     }
     request.config.labels.get_or_insert_default();
@@ -55,6 +58,7 @@ pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result
     record.path = path;
     record.args = args;
     record.image_id = image.as_ref().map(|image| image.id.clone()).unwrap_or_default();
+    record.image_manifest = image.as_ref().map(|image| image.manifest.clone());
     record.mounts = mounts;
     inner.step("create.record")?;
     let warnings = checked.warnings;
@@ -72,6 +76,19 @@ fn find_image(inner: &Inner, request: &CreateRequest, platform: Option<&str>) ->
     let image = inner.storage.resolve(&request.config.image, platform)?;
     crate::image::note_use(inner, &image.id);
     Ok(Some(image))
+}
+
+/// What Docker says about an image that is here only for other machines than this one.
+fn foreign(image: &oci::Platform) -> Option<String> {
+    let host = oci::Platform::detected();
+    (!host.runs(image)).then(|| {
+        format!(
+            "The requested image's platform ({}) does not match the detected host platform ({}) and no specific platform \
+             was requested",
+            image.text(),
+            host.text()
+        )
+    })
 }
 
 fn command_of(config: &api::container::Config) -> Result<(String, Vec<String>)> {

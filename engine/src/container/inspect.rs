@@ -34,7 +34,7 @@ pub(crate) fn inspect(inner: &Inner, reference: &str, size: bool) -> Result<Insp
         restart_count: i64::from(record.lifecycle.restart_count),
         driver: inner.storage.snapshots.driver_name().to_owned(),
         platform: record.platform.clone(),
-        image_manifest_descriptor: None,
+        image_manifest_descriptor: manifest(&record),
         mount_label: record.mount_label.clone(),
         process_label: record.process_label.clone(),
         app_armor_profile: record.apparmor_profile.clone(),
@@ -48,6 +48,11 @@ pub(crate) fn inspect(inner: &Inner, reference: &str, size: bool) -> Result<Insp
         config: record.documents.config.read().doing(|| "reading the configuration".to_owned())?,
         network_settings: network_settings(&record),
     })
+}
+
+/// The manifest of the container's platform.
+pub(super) fn manifest(record: &ContainerRecord) -> Option<serde_json::Value> {
+    record.image_manifest.as_ref().and_then(|manifest| serde_json::to_value(manifest).ok())
 }
 
 fn host_config(inner: &Inner, record: &ContainerRecord) -> Result<api::container::HostConfig> {
@@ -79,7 +84,7 @@ fn graph_driver(inner: &Inner, record: &ContainerRecord) -> GraphDriver {
 /// Bytes changed, and bytes of the whole root.
 pub(crate) fn sizes(inner: &Inner, record: &ContainerRecord) -> (i64, i64) {
     let own = inner.storage.root_size(&record.snapshot);
-    let image = inner.storage.image_size(&record.image_id);
+    let image = inner.storage.image_size(&record.image_id, record.image_manifest.as_ref());
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     (signed(own), signed(own.saturating_add(image)))
 }

@@ -24,7 +24,7 @@ pub(crate) fn summary(
         names: vec![format!("/{}", record.name)],
         image: shown_image(inner, record),
         image_id: record.image_id.clone(),
-        image_manifest_descriptor: None,
+        image_manifest_descriptor: inspect::manifest(record),
         command: command_text(record),
         created: record.created.seconds(),
         ports: ports(record),

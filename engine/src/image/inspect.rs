@@ -1,31 +1,36 @@
 //! `image inspect` and `history`.
 
+use std::sync::Arc;
+
 use api::container::GraphDriver;
 use api::image::{History, Inspect, Metadata, RootFs};
 use model::timestamp::or_zero;
+use oci::Platform;
 
-use super::{config, find, list};
+use super::{ImageInspectParameters, config, find, list, manifests};
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
 
-pub(super) fn inspect(inner: &Inner, name: &str, platform: Option<&str>) -> Result<Inspect> {
+/// An image, on one platform or on that of this machine.
+fn find_on(inner: &Inner, name: &str, platform: Option<&Platform>) -> Result<Arc<::image::Image>> {
     let image = find(inner, name)?;
-    if let Some(text) = platform {
-        let wanted: oci::Platform = serde_json::from_str(text)
-            .map_err(|error| Error::invalid(format!("invalid platform: {error}")))?;
-        if !wanted.accepts(&image.config.platform) {
-            return Err(Error::not_found(format!(
-                "image with reference {name} was found but does not provide the specified platform ({})",
-                wanted.text()
-            )));
-        }
-    }
+    let Some(wanted) = platform else { return Ok(image) };
+    let lacking = || ::image::ImageError::NoPlatform { name: name.to_owned(), platform: wanted.text() };
+    image.on(wanted).map(Arc::new).ok_or_else(lacking).map_err(Error::from_kinded)
+}
+
+pub(super) fn inspect(inner: &Inner, name: &str, parameters: &ImageInspectParameters) -> Result<Inspect> {
+    let wanted = parameters.platform.as_ref();
+    let image = find_on(inner, name, wanted)?;
+    // Whoever asks for one platform is told of that one.
+    let target = if wanted.is_some() { &image.manifest } else { &image.target };
+    let manifests = parameters.manifests.then(|| manifests::of(inner, &image));
     let platform = &image.config.platform;
     Ok(Inspect {
-        id: image.id.to_string(),
-        descriptor: Some(serde_json::to_value(&image.target).doing(|| "writing the descriptor".to_owned())?),
-        manifests: None,
+        id: target.digest.to_string(),
+        descriptor: Some(serde_json::to_value(target).doing(|| "writing the descriptor".to_owned())?),
+        manifests,
         repo_tags: image.repo_tags(),
         repo_digests: image.repo_digests(),
         parent: image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -40,7 +45,7 @@ pub(super) fn inspect(inner: &Inner, name: &str, platform: Option<&str>) -> Resu
         variant: platform.variant.clone(),
         os: platform.os.clone(),
         os_version: String::new(),
-        size: i64::try_from(inner.storage.image_size(image.id.as_str())).unwrap_or(i64::MAX),
+        size: i64::try_from(layers_size(inner, &image)).unwrap_or(i64::MAX),
         virtual_size: None,
         graph_driver: Some(graph_driver(inner, &image)),
         root_fs: RootFs {
@@ -49,6 +54,10 @@ pub(super) fn inspect(inner: &Inner, name: &str, platform: Option<&str>) -> Resu
         },
         metadata: Metadata { last_tag_time: or_zero(image.last_tagged) },
     })
+}
+
+fn layers_size(inner: &Inner, image: &::image::Image) -> u64 {
+    inner.storage.snapshots.image_usage(image.diff_ids()).map_or(0, |usage| usage.size)
 }
 
 fn comment(image: &::image::Image) -> String {
@@ -72,8 +81,8 @@ fn graph_driver(inner: &Inner, image: &::image::Image) -> GraphDriver {
     GraphDriver { data: Some(data), name: inner.storage.snapshots.driver_name().to_owned() }
 }
 
-pub(super) fn history(inner: &Inner, name: &str) -> Result<Vec<History>> {
-    let image = find(inner, name)?;
+pub(super) fn history(inner: &Inner, name: &str, platform: Option<&Platform>) -> Result<Vec<History>> {
+    let image = find_on(inner, name, platform)?;
     let sizes = inner.storage.snapshots.layer_usages(image.diff_ids()).unwrap_or_default();
     let mut sizes = sizes.into_iter();
     let mut steps: Vec<History> = image

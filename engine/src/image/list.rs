@@ -50,6 +50,7 @@ pub(crate) fn list(inner: &Inner, parameters: &ImageListParameters) -> Result<Ve
             let shared_size = if parameters.shared_size { shared_size(inner, image, &shared) } else { -1 };
             let mut summary =
                 summary(inner, image, used.get(image.id.as_str()).copied().unwrap_or(0), shared_size);
+            summary.manifests = parameters.manifests.then(|| super::manifests::of(inner, image));
             if filters.contains("reference") {
                 keep_matching_tags(&mut summary, filters);
             }

@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod gc;
 mod inspect;
 pub(crate) mod list;
+mod manifests;
 mod pull;
 mod push;
 mod remove;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use api::image::{DeleteItem, History, Inspect, Progress, PruneResponse, Summary};
 use model::Filters;
-use oci::Reference;
+use oci::{Platform, Reference};
 
 pub use pull::PullParameters;
 pub use push::PushParameters;
@@ -38,6 +39,15 @@ pub struct ImageListParameters {
     pub manifests: bool,
 }
 
+/// What is told of an image.
+#[derive(Debug, Clone, Default)]
+pub struct ImageInspectParameters {
+    /// On this platform; this machine's when absent.
+    pub platform: Option<Platform>,
+    /// With what it is on each platform.
+    pub manifests: bool,
+}
+
 /// Calls about images.
 #[derive(Clone, Copy)]
 pub struct Images<'e> {
@@ -53,20 +63,20 @@ impl Images<'_> {
         list::list(self.inner, parameters)
     }
 
-    /// Everything about one image; `platform` as JSON.
+    /// Everything about one image.
     ///
     /// # Errors
-    /// When there is none of this name.
-    pub fn inspect(&self, name: &str, platform: Option<&str>) -> Result<Inspect> {
-        inspect::inspect(self.inner, name, platform)
+    /// When there is none of this name, or not on that platform.
+    pub fn inspect(&self, name: &str, parameters: &ImageInspectParameters) -> Result<Inspect> {
+        inspect::inspect(self.inner, name, parameters)
     }
 
     /// How it was made, newest step first.
     ///
     /// # Errors
-    /// When there is none of this name.
-    pub fn history(&self, name: &str) -> Result<Vec<History>> {
-        inspect::history(self.inner, name)
+    /// When there is none of this name, or not on that platform.
+    pub fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<History>> {
+        inspect::history(self.inner, name, platform)
     }
 
     /// Gives an image another name.
@@ -88,6 +98,19 @@ impl Images<'_> {
     /// When it is used by a container or named elsewhere.
     pub fn remove(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
         remove::remove(self.inner, name, force, no_prune)
+    }
+
+    /// Removes what is here of an image on some platforms; the image with the last of them.
+    ///
+    /// # Errors
+    /// When it is not here on one of them.
+    pub fn remove_platforms(
+        &self,
+        name: &str,
+        platforms: &[Platform],
+        force: bool,
+    ) -> Result<Vec<DeleteItem>> {
+        remove::remove_platforms(self.inner, name, platforms, force)
     }
 
     /// Removes images nobody uses: those without names, or all with the filter `dangling=false`.
@@ -137,22 +160,28 @@ impl Images<'_> {
         push::push(self.inner, parameters, progress, stop)
     }
 
-    /// Takes in an archive of images.
+    /// Takes in an archive of images, on all platforms it has or only on some.
     ///
     /// # Errors
-    /// For archives that are none or are not whole.
-    pub fn load(&self, body: &mut (dyn Read + Send), progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        let loaded = transfer::load(self.inner, body, progress);
+    /// For archives that are none or are not whole, and when an image is on none of the platforms.
+    pub fn load(
+        &self,
+        body: &mut (dyn Read + Send),
+        platforms: &[Platform],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let loaded = transfer::load(self.inner, body, platforms, progress);
         gc::schedule(self.inner);
         loaded
     }
 
-    /// Images as one archive; checked now, written by [`ImageArchive::write_to`].
+    /// Images as one archive, on all platforms that are here or only on some; checked now, written by
+    /// [`ImageArchive::write_to`].
     ///
     /// # Errors
-    /// When there is none of one of the names.
-    pub fn save(&self, names: &[String]) -> Result<ImageArchive> {
-        transfer::save(self.inner, names)
+    /// When there is none of one of the names, or not on the platform.
+    pub fn save(&self, names: &[String], platforms: &[Platform]) -> Result<ImageArchive> {
+        transfer::save(self.inner, names, platforms)
     }
 }
 

@@ -120,33 +120,32 @@ impl Pull<'_> {
         let found = Resolved::find(&sources, &blobs, &wish, &limits, self.stop, &there);
         let found = found.map_err(|error| translated(error, reference))?;
         layers::fetch(self, &sources, &found)?;
-        let newer = self.keep(reference, &found, &lease)?;
+        let newer = self.keep(reference, &found, lease)?;
         self.say(Progress::status("", format!("Digest: {}", found.target.digest)));
         let attributes = [("name".to_owned(), reference.familiar_name())].into();
         event_with(self.inner, "pull", &reference.familiar(), &reference.familiar_name(), attributes);
         Ok(newer)
     }
 
-    /// Makes the image of its content, with its names.
-    fn keep(&self, reference: &Reference, found: &Resolved, lease: &image::Lease) -> Result<bool> {
+    /// Makes the image of its content, with its names; whether the name means something else now.
+    fn keep(&self, reference: &Reference, found: &Resolved, lease: image::Lease) -> Result<bool> {
         let images = &self.inner.storage.images;
-        // An index is looked through for this machine's platform: an image of another one is known by its manifest.
-        let foreign = self.platform.as_ref().is_some_and(|wanted| !Platform::host().accepts(wanted));
-        let target = if foreign { &found.manifest } else { &found.target };
         let mut names = Vec::new();
         if let Some(tag) = reference.tag().filter(|_| reference.digest().is_none()) {
             names.push(reference.with_tag(tag).map_err(Error::from_kinded)?);
         }
         names.push(reference.with_digest(found.target.digest.clone()));
-        let known = images.get(&target.digest);
+        let known = images.get(&found.target.digest);
         let held = |name: &Reference| known.as_ref().is_some_and(|image| image.names.contains(name));
-        if names.iter().all(held) {
+        let newer = names.first().is_some_and(|name| !held(name));
+        // What was pulled last is what the name means where no platform is given.
+        let shown = known.as_ref().is_some_and(|image| image.manifest.digest == found.manifest.digest);
+        if shown && names.iter().all(held) {
             return Ok(false);
         }
-        let newer = names.first().is_some_and(|name| !held(name));
-        let image = images.add(target.clone(), None, &names, lease).map_err(Error::from_kinded)?;
-        // Layers may have been collected before the image was known.
-        self.inner.storage.unpack(&image)?;
+        let pending = images.pulled(found.target.clone(), &found.manifest.digest, names, lease);
+        let pending = pending.map_err(Error::from_kinded)?;
+        self.inner.storage.keep(pending)?;
         Ok(newer)
     }
 

@@ -172,26 +172,16 @@ impl Work<'_> {
                 return Ok(parts);
             }
         }
-        let manifest = self.manifest(content, image)?;
+        let manifest = self.manifest(image)?;
         let mut parts = Parts::default();
         self.gather(content, image, &manifest, &mut parts, 0)?;
         Ok(parts)
     }
 
     /// The manifest of the platform in question.
-    fn manifest(&self, content: &Blobs<'_>, image: &image::Image) -> Result<Descriptor> {
+    fn manifest(&self, image: &image::Image) -> Result<Descriptor> {
         let Some(wanted) = &self.platform else { return Ok(image.manifest.clone()) };
-        let bytes = content.read(&image.target.digest).map_err(Error::from_kinded)?;
-        let document = document::read(&bytes, &image.target.media_type).map_err(Error::from_kinded)?;
-        let found = match document {
-            Document::Index(index) => index.manifests.into_iter().find(|entry| {
-                entry.platform.as_ref().is_some_and(|offered| wanted.accepts(offered))
-                    && content.has(entry).unwrap_or_default()
-            }),
-            Document::Manifest(_) if wanted.accepts(&image.config.platform) => Some(image.target.clone()),
-            Document::Manifest(_) => None,
-        };
-        found.ok_or_else(|| {
+        image.on(wanted).map(|found| found.manifest).ok_or_else(|| {
             let (name, platform) = (self.reference.familiar(), wanted.text());
             Error::not_found(format!("image with reference {name} was found but does not provide the specified platform ({platform})"))
         })
@@ -205,7 +195,8 @@ impl Work<'_> {
         parts: &mut Parts,
         depth: usize,
     ) -> Result<()> {
-        if depth > 4 || !content.has(target).map_err(Error::from_kinded)? {
+        let left_out = image.left_out.contains(&target.digest);
+        if depth > 4 || left_out || !content.has(target).map_err(Error::from_kinded)? {
             parts.missing.push(target.clone());
             return Ok(());
         }

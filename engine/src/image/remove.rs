@@ -25,6 +25,26 @@ pub(super) fn remove(inner: &Inner, name: &str, force: bool, no_prune: bool) -> 
     Ok(items(&removed, &before, layers))
 }
 
+pub(super) fn remove_platforms(
+    inner: &Inner,
+    name: &str,
+    platforms: &[oci::Platform],
+    force: bool,
+) -> Result<Vec<DeleteItem>> {
+    let labels = labels_of(inner, name);
+    let before = inner.storage.images.list();
+    let removed = inner.storage.images.remove_platforms(name, platforms, force, &uses(inner));
+    let removed = removed.map_err(Error::from_kinded)?;
+    // A platform that goes is no event: the image is still there.
+    let whole: Vec<Removed> = (removed.iter())
+        .filter(|step| !matches!(step, Removed::Deleted(id) if before.iter().all(|image| image.id != *id)))
+        .cloned()
+        .collect();
+    tell(inner, &whole, &labels);
+    let layers = inner.storage.collect_layers()?;
+    Ok(items(&removed, &before, layers))
+}
+
 /// Every container's image.
 pub(super) fn uses(inner: &Inner) -> Vec<Use> {
     let mut uses = Vec::new();

@@ -4,9 +4,10 @@ use std::io::Read;
 
 use api::image::{Progress, ProgressDetail};
 pub use archive::FileSink;
-use image::LoadEvent;
+use image::{LoadEvent, Selection};
+use oci::Platform;
 
-use super::{config, event, find, target_name};
+use super::{config, event, target_name};
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -54,18 +55,20 @@ pub(super) fn import(
 pub(super) fn load(
     inner: &Inner,
     body: &mut (dyn Read + Send),
+    platforms: &[Platform],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
-    let pending = {
+    let loaded = {
         let mut told = |event: LoadEvent| {
             let LoadEvent::Progress { file, current, total } = event;
             if let Some(progress_line) = progress_line(&file, current, total) {
                 progress(progress_line);
             }
         };
-        inner.storage.images.load(body, &mut told).map_err(Error::from_kinded)?
+        inner.storage.images.load(body, platforms, &mut told).map_err(Error::from_kinded)?
     };
-    for one in inner.storage.keep_all(pending)? {
+    let some = !loaded.images.is_empty();
+    for one in inner.storage.keep_all(loaded.images)? {
         for (name, old) in &one.replaced {
             progress(Progress::stream(format!(
                 "The image {} already exists, renaming the old one with ID {old} to empty string\n",
@@ -81,7 +84,25 @@ pub(super) fn load(
         }
         event(inner, "load", &id, &id);
     }
-    Ok(())
+    lacking(&loaded.lacking, some, platforms)
+}
+
+/// Images that are on none of the platforms that were asked for are not kept, whatever Docker says of its own.
+fn lacking(names: &[String], some: bool, platforms: &[Platform]) -> Result<()> {
+    let platforms: Vec<String> = platforms.iter().map(Platform::text).collect();
+    let platforms = platforms.join(" ");
+    let words = match names {
+        [] => return Ok(()),
+        [name] => {
+            format!("image {name} was found, but doesn't provide the requested platform ([{platforms}])")
+        }
+        _ if !some => format!("no images providing the requested platform(s) found: [{platforms}]"),
+        names => format!(
+            "images [{}] were found, but don't provide the requested platform ([{platforms}])",
+            names.join(", ")
+        ),
+    };
+    Err(Error::not_found(words))
 }
 
 /// Only blobs large enough that somebody wants to see them move.
@@ -99,32 +120,15 @@ fn progress_line(file: &str, current: u64, total: u64) -> Option<Progress> {
     })
 }
 
-/// Whether a name without tag is that of some image: all its tags are saved then.
-fn is_repository(inner: &Inner, name: &str) -> bool {
-    let Ok(wanted) = name.parse::<oci::Reference>() else { return false };
-    let images = inner.storage.images.list();
-    wanted.is_name_only()
-        && images.iter().any(|image| image.names.iter().any(|held| held.name() == wanted.name()))
-}
-
 /// Images that are going to be written as one archive.
-#[derive(Debug)]
 pub struct ImageArchive {
-    names: Vec<String>,
+    selection: Selection,
 }
 
 /// Looks whether all the images are there, so that a wrong name is an error before the first byte.
-pub(super) fn save(inner: &Inner, names: &[String]) -> Result<ImageArchive> {
-    for name in names {
-        if is_repository(inner, name) {
-            continue;
-        }
-        find(inner, name).map_err(|error| match model::Kinded::kind(&error) {
-            model::ErrorKind::NotFound => Error::not_found(format!("No such image: {name}")),
-            _ => error,
-        })?;
-    }
-    Ok(ImageArchive { names: names.to_vec() })
+pub(super) fn save(inner: &Inner, names: &[String], platforms: &[Platform]) -> Result<ImageArchive> {
+    let selection = inner.storage.images.select(names, platforms).map_err(Error::from_kinded)?;
+    Ok(ImageArchive { selection })
 }
 
 impl ImageArchive {
@@ -133,12 +137,9 @@ impl ImageArchive {
     /// # Errors
     /// When the client takes no more or a blob cannot be read.
     pub fn write_to(self, engine: &crate::Engine, out: &mut dyn FileSink) -> Result<()> {
-        let inner = &engine.inner;
-        inner.storage.images.save(&self.names, out).map_err(Error::from_kinded)?;
-        for name in &self.names {
-            if let Ok(image) = find(inner, name) {
-                event(inner, "save", image.id.as_str(), image.id.as_str());
-            }
+        self.selection.write_to(out).map_err(Error::from_kinded)?;
+        for id in self.selection.ids() {
+            event(&engine.inner, "save", id.as_str(), id.as_str());
         }
         out.flush().doing(|| "writing the archive".to_owned())
     }

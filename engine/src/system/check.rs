@@ -53,7 +53,12 @@ fn describe(problem: &image::Problem, repair: bool) -> CheckProblem {
 
 /// Unpacked layers: each is compared with its tar, and unpacked anew from it when it differs.
 fn layers(inner: &Inner, repair: bool, check: &mut Check) {
+    // Each platform has layers of its own.
     let images = inner.storage.images.list();
+    let each = |image: &std::sync::Arc<::image::Image>| {
+        image.all_diff_ids().map(|diff_ids| image.with_layers(diff_ids)).collect::<Vec<_>>()
+    };
+    let images: Vec<::image::Image> = images.iter().flat_map(each).collect();
     let mut holders: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
     for image in &images {
         for chain in Snapshots::chains(image.diff_ids()) {

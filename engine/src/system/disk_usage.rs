@@ -94,7 +94,7 @@ impl Room {
         let (mut blobs, mut chains) = (BTreeSet::new(), BTreeSet::new());
         for image in images.iter().filter(|image| used.contains_key(image.id.as_str())) {
             blobs.extend(inner.storage.images.blobs(&image.id));
-            chains.extend(snapshot::Snapshots::chains(image.diff_ids()));
+            chains.extend(image.all_diff_ids().flat_map(snapshot::Snapshots::chains));
         }
         self.content.of(&blobs) + chains.iter().filter_map(|chain| self.layers.get(chain)).sum::<u64>()
     }

@@ -2,6 +2,7 @@
 
 mod housekeeping;
 mod peers;
+mod platform;
 mod pull;
 mod push;
 mod registry;

@@ -22,7 +22,7 @@ impl Place {
         Self { path, store: Store::in_memory() }
     }
 
-    fn open(&self) -> Images {
+    pub(super) fn open(&self) -> Images {
         Images::open(&self.path, self.store.clone()).unwrap()
     }
 }
@@ -51,15 +51,16 @@ fn import(images: &Images, content: &str, tag: &str) -> Arc<Image> {
 
 pub(super) fn save(images: &Images, names: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
-    images.save(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &mut out).unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    images.select(&names, &[]).unwrap().write_to(&mut out).unwrap();
     out
 }
 
 pub(super) fn load(images: &Images, bytes: &[u8]) -> Result<Vec<crate::Kept>> {
-    images.load(&mut &*bytes, &mut |_| {})?.into_iter().map(crate::Pending::keep).collect()
+    images.load(&mut &*bytes, &[], &mut |_| {})?.images.into_iter().map(crate::Pending::keep).collect()
 }
 
-fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut reader = Reader::new(tar, Limits::DEFAULT);
     let mut files = BTreeMap::new();
     while let Some(entry) = reader.next_entry().unwrap() {
@@ -433,7 +434,7 @@ fn what_is_not_kept_is_gone() {
     let (images, source) = (place.open(), other.open());
     import(&source, "one", "app");
     let bytes = save(&source, &["app"]);
-    let pending = images.load(&mut &*bytes, &mut |_| {}).unwrap();
+    let pending = images.load(&mut &*bytes, &[], &mut |_| {}).unwrap().images;
     assert_eq!(pending[0].image().diff_ids().len(), 1);
     assert!(images.list().is_empty() && !images.content().list().unwrap().is_empty());
     drop(pending);

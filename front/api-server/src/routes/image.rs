@@ -1,7 +1,8 @@
 //! Images: everything that is one question and one answer.
 
 use engine::container::parameters::CommitParameters;
-use engine::image::ImageListParameters;
+use engine::image::{ImageInspectParameters, ImageListParameters};
+use oci::Platform;
 
 use crate::call::Call;
 use crate::failure::Failure;
@@ -26,57 +27,51 @@ pub(crate) fn list(call: &mut Call<'_, '_>) -> Answer {
 /// `GET /images/{*}/json`
 pub(crate) fn inspect(call: &mut Call<'_, '_>) -> Answer {
     let manifests = call.query.flag("manifests") && call.version.at_least(48);
-    let wanted = platform(call, "platform", 49)?;
-    if manifests && wanted.is_some() {
+    let platform = platform(call, "platform", 49)?;
+    if manifests && platform.is_some() {
         return Err(Failure::new(
             400,
             "conflicting options: manifests and platform options cannot both be set",
         ));
     }
-    let document = call.engine.images().inspect(&call.name(), wanted.as_deref())?;
+    let parameters = ImageInspectParameters { platform, manifests };
+    let document = call.engine.images().inspect(&call.name(), &parameters)?;
     let shown = shape::image_inspect(document, call.version)?;
     call.json(200, &shown)
 }
 
-/// A platform given as OCI JSON, as `os/arch[/variant]` (wire detail 26).
-pub(crate) fn platform(call: &Call<'_, '_>, name: &str, since: u16) -> Result<Option<String>, Failure> {
-    match call.query.get(name).filter(|text| !text.is_empty() && call.version.at_least(since)) {
-        None => Ok(None),
-        Some(text) => platform_text(text).map(Some),
-    }
+/// A platform given as OCI JSON (wire detail 26).
+pub(crate) fn platform(call: &Call<'_, '_>, name: &str, since: u16) -> Result<Option<Platform>, Failure> {
+    let given = call.query.get(name).filter(|text| !text.is_empty() && call.version.at_least(since));
+    given.map(read_platform).transpose()
 }
 
-/// `{"os":"linux","architecture":"arm64","variant":"v8"}` as `linux/arm64/v8`.
-pub(crate) fn platform_text(text: &str) -> Result<String, Failure> {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Platform {
-        architecture: String,
-        os: String,
-        variant: String,
-    }
+/// Platforms given as OCI JSON, one in each parameter.
+pub(crate) fn platforms(call: &Call<'_, '_>, name: &str, since: u16) -> Result<Vec<Platform>, Failure> {
+    let given = if call.version.at_least(since) { call.query.all(name) } else { Vec::new() };
+    given.iter().map(|text| read_platform(text)).collect()
+}
+
+/// `{"os":"linux","architecture":"arm64","variant":"v8"}`.
+fn read_platform(text: &str) -> Result<Platform, Failure> {
     let wrong = |why: String| Failure::new(400, format!("failed to parse platform: {why}"));
     let platform: Platform = api::decode(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
     if platform.os.is_empty() || platform.architecture.is_empty() {
         return Err(wrong("both OS and Architecture must be provided".to_owned()));
     }
-    let mut shown = format!("{}/{}", platform.os, platform.architecture);
-    if !platform.variant.is_empty() {
-        shown = format!("{shown}/{}", platform.variant);
-    }
-    Ok(shown)
+    Ok(platform)
 }
 
 /// `GET /images/{*}/history`
 pub(crate) fn history(call: &mut Call<'_, '_>) -> Answer {
-    platform(call, "platform", 48)?;
-    let list = call.engine.images().history(&call.name())?;
+    let platform = platform(call, "platform", 48)?;
+    let list = call.engine.images().history(&call.name(), platform.as_ref())?;
     call.json(200, &list)
 }
 
 /// `GET /images/{*}/attestations`: images here have none that would be kept apart.
 pub(crate) fn attestations(call: &mut Call<'_, '_>) -> Answer {
-    call.engine.images().inspect(&call.name(), None)?;
+    call.engine.images().inspect(&call.name(), &ImageInspectParameters::default())?;
     call.json(200, &[(); 0])
 }
 
@@ -94,7 +89,12 @@ pub(crate) fn remove(call: &mut Call<'_, '_>) -> Answer {
         return Err(Failure::new(400, "image name cannot be blank"));
     }
     let (force, no_prune) = (call.query.flag("force"), call.query.flag("noprune"));
-    let list = call.engine.images().remove(&name, force, no_prune)?;
+    let platforms = platforms(call, "platforms", 50)?;
+    let list = if platforms.is_empty() {
+        call.engine.images().remove(&name, force, no_prune)?
+    } else {
+        call.engine.images().remove_platforms(&name, &platforms, force)?
+    };
     call.json(200, &list)
 }
 
@@ -135,7 +135,8 @@ mod tests {
             (r#"{"os":"linux"}"#, None),
             ("linux/amd64", None),
         ] {
-            assert_eq!(platform_text(text).ok().as_deref(), expected, "{text}");
+            let found = read_platform(text).ok().map(|platform| platform.text());
+            assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
 }

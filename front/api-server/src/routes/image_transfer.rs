@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 
 use api::image::Progress;
 use engine::image::{FileSink, ImportParameters};
+use oci::Platform;
 use transport::server::StreamWriter;
 
 use super::container_archive::finish;
-use super::image::platform_text;
+use super::image::platforms;
 use crate::call::{Call, write_record};
 use crate::failure::Failure;
 
@@ -50,7 +51,7 @@ fn import(call: &mut Call<'_, '_>) -> Answer {
 /// `POST /images/load`: progress while the archive still comes in.
 pub(crate) fn load(call: &mut Call<'_, '_>) -> Answer {
     let quiet = call.query.flag_or("quiet", true);
-    check_platforms(call)?;
+    let platforms = wanted_platforms(call)?;
     let images = call.engine.images();
     let head = call.head(200).content_type(api::stream::JSON);
     let (mut body, mut output) = call.exchange.duplex(&head)?;
@@ -60,16 +61,19 @@ pub(crate) fn load(call: &mut Call<'_, '_>) -> Answer {
             let _ = write_record(&mut output, &progress, LINE_END);
         }
     };
-    if let Err(error) = images.load(&mut body, &mut tell) {
+    if let Err(error) = images.load(&mut body, &platforms, &mut tell) {
         write_record(&mut output, &Progress::failure(error.message()), LINE_END)?;
     }
     Ok(output.finish()?)
 }
 
-/// Platforms have to be well-formed; the archive is taken or given whole.
-fn check_platforms(call: &Call<'_, '_>) -> Answer {
-    let given = if call.version.at_least(48) { call.query.all("platform") } else { Vec::new() };
-    given.iter().try_for_each(|text| platform_text(text).map(drop))
+/// Platforms of an archive; more than one from 1.52 on.
+fn wanted_platforms(call: &Call<'_, '_>) -> Result<Vec<Platform>, Failure> {
+    let wanted = platforms(call, "platform", 48)?;
+    if wanted.len() > 1 && call.version.below(52) {
+        return Err(Failure::new(400, "multiple platform parameters not supported"));
+    }
+    Ok(wanted)
 }
 
 /// `GET /images/{*}/get`
@@ -85,9 +89,9 @@ pub(crate) fn save_many(call: &mut Call<'_, '_>) -> Answer {
 }
 
 fn save(call: &mut Call<'_, '_>, names: &[String]) -> Answer {
-    check_platforms(call)?;
+    let platforms = wanted_platforms(call)?;
     let engine = call.engine;
-    let archive = engine.images().save(names)?;
+    let archive = engine.images().save(names, &platforms)?;
     let output = call.stream(api::stream::TAR)?;
     let mut output = Blobs(std::io::BufWriter::with_capacity(BLOCK, output));
     archive.write_to(engine, &mut output)?;

@@ -40,7 +40,7 @@ pub(crate) fn push(call: &mut Call<'_, '_>) -> Answer {
     let parameters = PushParameters {
         image: call.name(),
         tag: call.query.text("tag").to_owned(),
-        platform: platform(call, "platform", 46)?,
+        platform: platform(call, "platform", 46)?.map(|platform| platform.text()),
         caller: caller(call),
     };
     let engine = call.engine;

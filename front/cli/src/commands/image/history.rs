@@ -76,9 +76,10 @@ static LISTING: Listing<Step> = Listing {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
+    session.require(matches, "platform", "1.48")?;
     let query = match matches.text("platform") {
         "" => Query::new(),
-        text => Query::new().set("platform", crate::json::compact(&platform(text))),
+        text => Query::new().set("platform", platform(text)?),
     };
     let path = format!("/images/{}/history", path_escape(matches.arg(0)));
     let steps: Vec<Step> = session.client()?.get(&path, &query)?;

@@ -26,10 +26,11 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
+    session.require(matches, "platform", "1.49")?;
     let client = session.client()?;
     let query = match matches.text("platform") {
         "" => Query::new(),
-        text => Query::new().set("platform", crate::json::compact(&platform(text))),
+        text => Query::new().set("platform", platform(text)?),
     };
     inspect::each(matches.text("format"), &matches.args, |name| {
         Ok(client.get(&format!("/images/{}/json", path_escape(name)), &query)?)

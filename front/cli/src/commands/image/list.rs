@@ -115,6 +115,9 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         filters.add("reference", matches.arg(0));
     }
     let query = Query::new().flag("all", matches.on("all")).filters(&filters);
+    if matches.on("tree") {
+        return super::tree::print(session, matches, query);
+    }
     let list: Vec<Summary> = session.client()?.get("/images/json", &query)?;
     let quiet = matches.on("quiet");
     let digests = matches.on("digests");

@@ -40,7 +40,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     let quiet = matches.on("quiet") || !terminal::is_terminal(std::io::stdout());
     let mut query = Query::new().set("quiet", if quiet { "1" } else { "0" });
     for text in matches.list("platform") {
-        query = query.set("platform", crate::json::compact(&platform(text)));
+        query = query.set("platform", platform(text)?);
     }
     let headers = [("Content-Type", "application/x-tar")];
     let answer = session.client()?.send("POST", "/images/load", &query, &headers, source)?;

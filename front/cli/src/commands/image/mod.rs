@@ -15,4 +15,5 @@ pub mod rm;
 pub mod save;
 pub mod search;
 pub mod tag;
+mod tree;
 pub mod trust;

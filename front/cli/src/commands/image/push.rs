@@ -2,7 +2,6 @@
 
 use api_client::query::path_escape;
 use api_client::{Body, Query};
-use serde_json::json;
 
 use super::{reference, trust};
 use crate::command::Kind::{Switch, Text};
@@ -51,7 +50,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
     };
     let mut query = Query::new().text("tag", wanted.tag.as_deref().unwrap_or_default());
     if matches.given("platform") {
-        query = query.set("platform", crate::json::compact(&platform(matches.text("platform"))));
+        query = query.set("platform", platform(matches.text("platform"))?);
     }
     let header = credentials::header_if_any(session, &wanted.domain);
     let headers = [("X-Registry-Auth", header.as_str())];
@@ -67,11 +66,12 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
 }
 
 /// `os/arch[/variant]` as the OCI document that most calls take.
-pub fn platform(text: &str) -> serde_json::Value {
-    let mut parts = text.splitn(3, '/');
-    let (os, architecture) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    match parts.next() {
-        Some(variant) => json!({"architecture": architecture, "os": os, "variant": variant}),
-        None => json!({"architecture": architecture, "os": os}),
-    }
+///
+/// # Errors
+/// When it is no platform.
+pub fn platform(text: &str) -> Result<String, Failure> {
+    let platform: oci::Platform =
+        text.parse().map_err(|error| Failure::text(format!("invalid platform: {error}")))?;
+    let document = serde_json::to_value(platform).map_err(std::io::Error::other)?;
+    Ok(crate::json::compact(&document))
 }

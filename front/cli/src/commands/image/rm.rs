@@ -30,6 +30,7 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, matches: &Matches) -> Outcome {
+    session.require(matches, "platform", "1.50")?;
     let client = session.client()?;
     let force = matches.on("force");
     let mut query = Query::new().flag("force", force);
@@ -37,7 +38,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         query = query.set("noprune", "1");
     }
     for text in matches.list("platform") {
-        query = query.set("platforms", crate::json::compact(&platform(text)));
+        query = query.set("platforms", platform(text)?);
     }
     let mut faults = Vec::new();
     let mut fatal = false;

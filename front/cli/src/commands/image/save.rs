@@ -37,7 +37,7 @@ fn run(session: &Session, matches: &Matches) -> Outcome {
         query = query.set("names", name);
     }
     for text in matches.list("platform") {
-        query = query.set("platform", crate::json::compact(&platform(text)));
+        query = query.set("platform", platform(text)?);
     }
     let mut answer = session.client()?.stream("/images/get", &query)?;
     save(&mut answer.body, output, "failed to save image")
