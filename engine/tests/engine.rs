@@ -321,3 +321,55 @@ fn modes_of_joining_namespaces() {
     let id = fixture.create(r#"{"Cmd":["true"],"HostConfig":{"NetworkMode":"bogus"}}"#).unwrap();
     assert_eq!(message(containers.start(&id)), "network bogus not found");
 }
+
+#[test]
+fn a_pull_that_is_stopped_does_not_wait_for_a_silent_registry() {
+    let fixture = Fixture::new();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    // Silent from the beginning, silent when asked for the tag, silent in the middle of a document.
+    let part = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    for answers in [&[][..], &[head], &[head, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", part]] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let image = format!("{}/some/thing", listener.local_addr().unwrap());
+        let (tell, told) = std::sync::mpsc::channel();
+        let answers: Vec<&str> = answers.to_vec();
+        let registry = std::thread::spawn(move || {
+            // TLS is tried first.
+            let mut stream = loop {
+                let (stream, _) = listener.accept().unwrap();
+                let mut first = [0];
+                if answers.is_empty() || (stream.peek(&mut first).unwrap() == 1 && first != [0x16]) {
+                    break stream;
+                }
+            };
+            let mut asked = [0; 4096];
+            for answer in answers {
+                assert!(std::io::Read::read(&mut stream, &mut asked).unwrap() > 0);
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            }
+            let _ = tell.send(());
+            // Until the engine hangs up, or the request that is not waited for any more gives up.
+            let _ = told_end(&mut stream);
+        });
+        let stop = registry_client::Stop::default();
+        let parameters = engine::image::PullParameters { image, tag: "1".to_owned(), ..Default::default() };
+        let images = fixture.engine().images();
+        std::thread::scope(|scope| {
+            let pull = scope.spawn(|| images.pull(&parameters, &mut |_| {}, &stop));
+            told.recv().unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+            let begin = std::time::Instant::now();
+            stop.stop();
+            let ended = pull.join().unwrap();
+            assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
+            assert!(ended.is_err());
+        });
+        drop(registry);
+    }
+}
+
+/// Reads until the other end is gone.
+fn told_end(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    while std::io::Read::read(stream, &mut [0; 4096])? > 0 {}
+    Ok(())
+}

@@ -18,15 +18,16 @@ pub struct Stop(Arc<StopState>);
 struct StopState {
     stopped: AtomicBool,
     next: AtomicU64,
-    sockets: Mutex<HashMap<u64, Socket>>,
+    /// What ends each of those that watch.
+    ends: Mutex<HashMap<u64, Box<dyn Fn() + Send>>>,
 }
 
 impl Stop {
     /// Ends everything that watches it.
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::SeqCst);
-        for socket in self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            socket.close();
+        for end in self.0.ends.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            end();
         }
     }
 
@@ -35,26 +36,36 @@ impl Stop {
         self.0.stopped.load(Ordering::SeqCst)
     }
 
-    fn watch(&self, socket: Option<Socket>) -> Watched {
+    /// Calls `end` when it is stopped, until what this answers is dropped; at once when it was stopped already.
+    pub(crate) fn watch(&self, end: impl Fn() + Send + 'static) -> Watched {
         let key = self.0.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(socket) = socket {
-            self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner).insert(key, socket.clone());
-            if self.is_stopped() {
+        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopped() {
+            end();
+        }
+        ends.insert(key, Box::new(end));
+        drop(ends);
+        Watched { stop: self.clone(), key }
+    }
+
+    /// Closes a connection when it is stopped.
+    pub(crate) fn watch_socket(&self, socket: Option<Socket>) -> Watched {
+        self.watch(move || {
+            if let Some(socket) = &socket {
                 socket.close();
             }
-        }
-        Watched { stop: self.clone(), key }
+        })
     }
 }
 
-struct Watched {
+pub(crate) struct Watched {
     stop: Stop,
     key: u64,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.stop.0.sockets.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.stop.0.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
@@ -69,7 +80,7 @@ pub struct BlobStream {
 
 impl BlobStream {
     pub(crate) fn new(body: BodyReader, start: u64, left: u64, slowest: Slowest, stop: &Stop) -> Self {
-        let watched = stop.watch(body.socket());
+        let watched = stop.watch_socket(body.socket());
         Self { body, start, left, pace: Pace::new(slowest), watched }
     }
 

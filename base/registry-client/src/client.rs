@@ -1,23 +1,25 @@
 //! The client: connections that are kept, what is known of each registry, and repositories opened with both.
 
 use std::collections::HashMap;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci::Reference;
-use transport::client::{Body, Endpoint, HttpClient, Remote, Request};
+use transport::client::{Body, Endpoint, HttpClient, HttpError, Remote, Request, Response};
 
 use crate::challenge::{self, Challenge};
 use crate::error::RegistryError;
 use crate::session::{self, Access, Session};
 use crate::settings::Settings;
 use crate::url::{Origin, Url};
-use crate::{Credentials, HUB, Place, Repository, certificates};
+use crate::{Credentials, HUB, Place, Repository, Stop, certificates};
 
 /// Reaches registries. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
     headers: Arc<Vec<(String, String)>>,
+    stop: Option<Stop>,
 }
 
 struct Shared {
@@ -37,13 +39,19 @@ impl Client {
     /// A client without any connection yet.
     pub fn new(settings: Settings) -> Self {
         let shared = Shared { settings, connections: Mutex::default(), known: Mutex::default() };
-        Self { shared: Arc::new(shared), headers: Arc::default() }
+        Self { shared: Arc::new(shared), headers: Arc::default(), stop: None }
     }
 
     /// The same client for somebody whose headers go along: `User-Agent` replaces ours, `X-Meta-*` are added.
     #[must_use]
     pub fn on_behalf(&self, headers: Vec<(String, String)>) -> Self {
-        Self { shared: Arc::clone(&self.shared), headers: Arc::new(headers) }
+        Self { shared: Arc::clone(&self.shared), headers: Arc::new(headers), stop: self.stop.clone() }
+    }
+
+    /// The same client, none of whose requests is waited for once it is stopped, however silent a registry is.
+    #[must_use]
+    pub fn until(&self, stop: &Stop) -> Self {
+        Self { stop: Some(stop.clone()), ..self.clone() }
     }
 
     /// How it reaches registries.
@@ -158,9 +166,12 @@ impl Client {
         all.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         all.extend_from_slice(headers);
         let connection = self.connection(&url.origin, verify)?;
-        connection
-            .send(Request { method, path: &url.path, headers: &all, body })
-            .map_err(|cause| RegistryError::Exchange { request: session::label(method, url), cause })
+        let request = Request { method, path: &url.path, headers: &all, body };
+        let answer = match &self.stop {
+            Some(stop) => apart(stop, connection, request)?,
+            None => connection.send(request),
+        };
+        answer.map_err(|cause| RegistryError::Exchange { request: session::label(method, url), cause })
     }
 
     fn connection(&self, origin: &Origin, verify: bool) -> Result<Arc<HttpClient>, RegistryError> {
@@ -189,6 +200,46 @@ impl Client {
             connections.clear();
         }
         Ok(Arc::clone(connections.entry(key).or_insert(connection)))
+    }
+}
+
+/// Sends a request on a thread of its own, which is left to itself when the stop comes first: a name that does not resolve, a
+/// handshake or an answer may take as long as patience allows.
+fn apart(
+    stop: &Stop,
+    connection: Arc<HttpClient>,
+    request: Request<'_>,
+) -> Result<Result<Response, HttpError>, RegistryError> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (stopped, ended) = (tell.clone(), tell.clone());
+    let _watched = stop.watch(move || drop(stopped.send(None)));
+    let (method, path, body) = (request.method.to_owned(), request.path.to_owned(), request.body);
+    let headers: Vec<(String, String)> =
+        request.headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    std::thread::spawn(move || {
+        let _end = Ended(ended);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let answer = connection.send(Request { method: &method, path: &path, headers: &headers, body });
+        let _ = tell.send(Some(answer));
+    });
+    match told.recv() {
+        Ok(Some(Ok(mut answer))) => {
+            let watched = stop.watch_socket(answer.body.socket());
+            answer.body.keep(Box::new(watched));
+            Ok(Ok(answer))
+        }
+        Ok(Some(failed)) => Ok(failed),
+        _ => Err(RegistryError::Cancelled),
+    }
+}
+
+/// Whoever waits for a thread hears of its end, however that comes.
+struct Ended(Sender<Option<Result<Response, HttpError>>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.send(None);
     }
 }
 

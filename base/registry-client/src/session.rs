@@ -239,9 +239,21 @@ pub(crate) fn refusal(mut answer: Response, request: String) -> RegistryError {
     let mut body = Vec::new();
     let read = (&mut answer.body).take(REFUSAL_LIMIT).read_to_end(&mut body);
     let errors = if read.is_ok() { read_errors(&body) } else { Vec::new() };
-    let seconds = answer.head.header("Retry-After").and_then(|text| text.trim().parse().ok());
-    let retry_after = seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+    let retry_after = answer.head.header("Retry-After").and_then(|text| wait(text, jiff::Timestamp::now()));
     RegistryError::Refused { request, status: answer.head.status, errors, retry_after }
+}
+
+/// How long a registry asks to wait: seconds, or a date (RFC 9110, section 10.2.3).
+fn wait(text: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            u64::try_from(date.as_second().saturating_sub(now.as_second())).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// The list of errors in its forms: the specification's, a single one, a token server's `details`.
@@ -309,6 +321,23 @@ mod tests {
             let found: Vec<_> =
                 errors.iter().map(|error| (error.code.as_str(), error.message.as_str())).collect();
             assert_eq!(found, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn waits_are_seconds_or_dates() {
+        let now: jiff::Timestamp = "2015-10-21T07:27:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 100000 ", Some(300)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
+            ("Wed, 21 Oct 2015 09:28:00 GMT", Some(300)),
+            ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(wait(text, now).map(|wait| wait.as_secs()), seconds, "{text}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod colour;
 pub mod progress;
 pub mod table;

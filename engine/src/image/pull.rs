@@ -50,7 +50,7 @@ pub(super) fn pull(
     let wanted = parameters.platform.as_deref().filter(|text| !text.is_empty());
     let platform = wanted.map(|text| text.parse::<Platform>().map_err(Error::from_kinded)).transpose()?;
     let (tell, told) = std::sync::mpsc::channel();
-    let client = inner.registries.client(&parameters.caller);
+    let client = inner.registries.client(&parameters.caller).until(stop);
     let pull = Pull { inner, client, caller: parameters.caller.clone(), platform, stop, tell };
     std::thread::scope(|scope| {
         // All threads of a pull tell what they do; one writes it to the client.

@@ -71,7 +71,7 @@ pub(super) fn push(
         return Err(Error::not_found(format!("An image does not exist locally with the tag: {name}")));
     }
     let (tell, told) = std::sync::mpsc::channel();
-    let client = inner.registries.client(&parameters.caller);
+    let client = inner.registries.client(&parameters.caller).until(stop);
     let repository =
         client.repository(&reference, &parameters.caller.credentials, Access::Push).map_err(failure)?;
     if tags.is_empty() {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use api::ApiVersion;
+use api::image::Progress;
 use engine::Engine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -151,6 +152,28 @@ pub(crate) fn encode(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 /// Writes one document of a stream, with its line end.
+/// Writes a line of progress. Until 1.52 the bar went along as text, for clients that draw none; as wide as Docker's, which
+/// has no terminal either.
+pub(crate) fn write_progress(
+    output: &mut impl Write,
+    progress: &Progress,
+    version: ApiVersion,
+) -> std::io::Result<()> {
+    const WIDTH: usize = 200;
+    let mut shown = progress.clone();
+    if let Some(detail) = progress.progress_detail.as_ref().filter(|_| version.below(52)) {
+        let bar = terminal::progress::Progress {
+            current: detail.current,
+            total: detail.total,
+            units: &detail.units,
+            hide_counts: detail.hide_counts,
+            seconds: 0,
+        };
+        shown.progress = bar.text(WIDTH, |bytes| terminal::amount::size(bytes as f64));
+    }
+    write_record(output, &shown, "\r\n")
+}
+
 pub(crate) fn write_record(
     output: &mut impl Write,
     document: &impl Serialize,

@@ -14,6 +14,21 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     api::decode(body).or_else(|_| decode_carefully(body).map_err(|message| Failure::new(400, message)))
 }
 
+/// The first value of a body, as calls read it that do without Docker's checks: 500 where it can't be read, and whatever
+/// comes after it does not matter.
+///
+/// # Errors
+/// 500 for no JSON, broken JSON, and values of wrong types.
+pub(crate) fn decode_plainly<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    let wrong = |message: String| Failure::new(500, message);
+    if body.trim_ascii().is_empty() {
+        return Err(wrong("EOF".to_owned()));
+    }
+    let end = json_syntax::value_end(body).map_err(|error| wrong(error.to_string()))?;
+    let value = body.get(..end).unwrap_or(body);
+    api::decode(&repaired(value)).map_err(|error| wrong(type_error::wording::<T>(&error)))
+}
+
 fn decode_carefully<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let end = json_syntax::value_end(body).map_err(|wrong| format!("invalid JSON: {wrong}"))?;
     let (value, rest) = body.split_at_checked(end).unwrap_or((body, b""));
@@ -96,6 +111,25 @@ mod tests {
             ),
         ] {
             assert_eq!(name(body), said, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn what_is_read_plainly_fails_as_the_engine_would() {
+        for (body, said) in [
+            ("", "EOF"),
+            (r#"{"Username": "#, "unexpected EOF"),
+            ("[]", "json: cannot unmarshal array into Go value of type registry.AuthConfig"),
+            (
+                r#"{"username":1}"#,
+                "json: cannot unmarshal number into Go struct field AuthConfig.username of type string",
+            ),
+        ] {
+            let failure = decode_plainly::<api::system::AuthConfig>(body.as_bytes()).unwrap_err();
+            assert_eq!((failure.status(), failure.to_string().as_str()), (500, said), "{body}");
+        }
+        for body in ["{} x", "null"] {
+            assert_eq!(decode_plainly(body.as_bytes()).ok(), Some(api::system::AuthConfig::default()));
         }
     }
 

@@ -112,6 +112,7 @@ fn root_of(document: &str) -> (&'static str, &'static str) {
         name if name.starts_with("exec") => ("ExecStartCheck", "types.ExecStartCheck"),
         name if name.starts_with("network") => ("NetworkCreateRequest", "types.NetworkCreateRequest"),
         name if name.starts_with("volume") => ("CreateOptions", "volume.CreateOptions"),
+        name if name.ends_with("AuthConfig") => ("AuthConfig", "registry.AuthConfig"),
         _ => ("Config", "container.Config"),
     }
 }

@@ -115,3 +115,41 @@ fn search_lists_what_a_registry_finds() {
     assert!(asked.iter().any(|path| path == "/v1/search?q=a%20box&n=25"), "{asked:?}");
     assert!(asked.iter().any(|path| path == "/v1/search?q=a%20box&n=1"), "{asked:?}");
 }
+
+#[test]
+fn clients_that_draw_no_bars_get_them_as_text() {
+    let engine = Engine::with_busybox();
+    let registry = Registry::start(Program::Wharf, engine.root(), false);
+    let name = format!("{}/some/thing", registry.address());
+    let file = engine.root().join("saved.tar");
+    engine.wharf(&["save", "-o", &file.to_string_lossy(), "busybox"]).ok();
+    let archive = std::fs::read(&file).expect("read the archive");
+    let bars = |target: &str, body: &[u8]| {
+        let headers = [("X-Registry-Auth", "e30="), ("Content-Type", "application/x-tar")];
+        let answer = testkit::http::request(&engine.socket_path(), "POST", target, &headers, body);
+        let text = answer.expect("ask").text();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line"));
+        let moving = lines.filter(|line| line["progressDetail"]["total"].as_i64() > Some(0));
+        moving.map(|line| line["progress"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    for version in ["v1.45", "v1.52"] {
+        engine.wharf(&["tag", "busybox", &name]).ok();
+        let push = format!("/{version}/images/{name}/push?tag=latest");
+        let pull = format!("/{version}/images/create?fromImage={name}&tag=latest");
+        let load = format!("/{version}/images/load?quiet=0");
+        for (target, body) in [(&push, &b""[..]), (&pull, b""), (&load, &archive)] {
+            let bars = bars(target, body);
+            if version == "v1.52" {
+                assert!(bars.iter().all(String::is_empty), "{target}: {bars:?}");
+            } else if let Some(last) = bars.last() {
+                // `[=====>     ]  1.234MB/2.345MB`, as wide as Docker's.
+                let (bar, numbers) = last.split_once("] ").expect("a bar");
+                assert!(bar.starts_with('[') && bar.contains('>') && bar.len() == 52, "{target}: {last}");
+                assert!(numbers.trim().ends_with('B') && numbers.len() >= 8, "{target}: {last}");
+            }
+            if *target == push {
+                engine.wharf(&["rmi", &name, "busybox"]).ok();
+            }
+        }
+    }
+}

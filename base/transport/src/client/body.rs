@@ -106,21 +106,35 @@ pub(super) enum Framing {
 }
 
 /// Reads one body; when it is read whole, the connection goes back for the next request.
-#[derive(Debug)]
 pub struct BodyReader {
+    pub(super) kept: Option<Box<dyn std::any::Any + Send>>,
     pub(super) connection: Option<Connection>,
     pub(super) framing: Framing,
     pub(super) pool: Arc<Pool>,
     pub(super) reusable: bool,
 }
 
+impl std::fmt::Debug for BodyReader {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "BodyReader({:?})", self.framing)
+    }
+}
+
 impl BodyReader {
     fn finish(&mut self) {
         self.framing = Framing::Done;
+        self.kept = None;
         if let Some(connection) = self.connection.take()
             && self.reusable
         {
             self.pool.put(connection);
+        }
+    }
+
+    /// Keeps something until the body is read whole or dropped.
+    pub fn keep(&mut self, what: Box<dyn std::any::Any + Send>) {
+        if self.connection.is_some() {
+            self.kept = Some(what);
         }
     }
 

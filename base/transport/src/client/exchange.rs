@@ -288,8 +288,13 @@ impl HttpClient {
             length.map_or(Framing::UntilClose, Framing::Length)
         };
         let reusable = !head.closes();
-        let mut body =
-            BodyReader { connection: Some(connection), framing, pool: Arc::clone(&self.pool), reusable };
+        let mut body = BodyReader {
+            kept: None,
+            connection: Some(connection),
+            framing,
+            pool: Arc::clone(&self.pool),
+            reusable,
+        };
         if framing == Framing::Length(0) {
             let _ = body.read(&mut [0]);
         }

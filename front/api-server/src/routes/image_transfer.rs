@@ -9,15 +9,13 @@ use transport::server::StreamWriter;
 
 use super::container_archive::finish;
 use super::image::platforms;
-use crate::call::{Call, write_record};
+use crate::call::{Call, write_progress};
 use crate::failure::Failure;
 
 type Answer = Result<(), Failure>;
 
 /// Bytes gathered before they become one chunk of the answer.
 const BLOCK: usize = 128 * 1024;
-/// The end of a progress line.
-pub(super) const LINE_END: &str = "\r\n";
 
 /// `POST /images/create`: pull with `fromImage`, import with `fromSrc`.
 pub(crate) fn create(call: &mut Call<'_, '_>) -> Answer {
@@ -43,8 +41,9 @@ fn import(call: &mut Call<'_, '_>) -> Answer {
     }
     let images = call.engine.images();
     let id = images.import(&parameters, &mut call.exchange.body()?)?;
+    let version = call.version;
     let mut output = call.stream(api::stream::JSON)?;
-    write_record(&mut output, &Progress::status("", id), LINE_END)?;
+    write_progress(&mut output, &Progress::status("", id), version)?;
     Ok(output.finish()?)
 }
 
@@ -52,17 +51,17 @@ fn import(call: &mut Call<'_, '_>) -> Answer {
 pub(crate) fn load(call: &mut Call<'_, '_>) -> Answer {
     let quiet = call.query.flag_or("quiet", true);
     let platforms = wanted_platforms(call)?;
-    let images = call.engine.images();
+    let (images, version) = (call.engine.images(), call.version);
     let head = call.head(200).content_type(api::stream::JSON);
     let (mut body, mut output) = call.exchange.duplex(&head)?;
     // A client that stops listening still gets its images loaded, as with Docker.
     let mut tell = |progress: Progress| {
         if !(quiet && progress.progress_detail.is_some()) {
-            let _ = write_record(&mut output, &progress, LINE_END);
+            let _ = write_progress(&mut output, &progress, version);
         }
     };
     if let Err(error) = images.load(&mut body, &platforms, &mut tell) {
-        write_record(&mut output, &Progress::failure(error.message()), LINE_END)?;
+        write_progress(&mut output, &Progress::failure(error.message()), version)?;
     }
     Ok(output.finish()?)
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use api::ApiVersion;
 use api::image::Progress;
 use api::system::AuthConfig;
 use base64::Engine as _;
@@ -10,9 +11,9 @@ use engine::registry::{Caller, SearchParameters, Stop, credentials};
 use transport::server::{Exchange, ResponseHead, StreamWriter};
 
 use super::image::platform;
-use super::image_transfer::LINE_END;
-use crate::call::{Call, write_record};
+use crate::call::{Call, MAX_JSON, write_progress};
 use crate::failure::Failure;
+use crate::json_body::decode_plainly;
 
 type Answer = Result<(), Failure>;
 
@@ -49,7 +50,8 @@ pub(crate) fn push(call: &mut Call<'_, '_>) -> Answer {
 
 /// `POST /auth`
 pub(crate) fn auth(call: &mut Call<'_, '_>) -> Answer {
-    let document: AuthConfig = call.read_json()?;
+    let body = call.exchange.body()?.read_all(MAX_JSON)?;
+    let document: AuthConfig = decode_plainly(&body)?;
     let response = call.engine.registries().login(&document, &caller(call))?;
     call.json(200, &response)
 }
@@ -102,12 +104,13 @@ fn streamed(
     let gone = stop.clone();
     let _watch = call.exchange.watch_disconnect(move || gone.stop())?;
     let head = call.head(200).content_type(api::stream::JSON);
+    let version = call.version;
     let mut output = Output::Waiting(call.exchange, head);
-    let outcome = work(&mut |progress| output.write(&progress, &stop), &stop);
+    let outcome = work(&mut |progress| output.write(&progress, version, &stop), &stop);
     match (outcome, output) {
         (Err(error), Output::Waiting(..)) => Err(error.into()),
         (Err(error), mut open) => {
-            open.write(&Progress::failure(error.message()), &stop);
+            open.write(&Progress::failure(error.message()), version, &stop);
             open.finish()
         }
         (Ok(()), open) => open.finish(),
@@ -122,8 +125,8 @@ enum Output<'x, 'c> {
 }
 
 impl Output<'_, '_> {
-    fn write(&mut self, progress: &Progress, stop: &Stop) {
-        if let Err(error) = self.try_write(progress) {
+    fn write(&mut self, progress: &Progress, version: ApiVersion, stop: &Stop) {
+        if let Err(error) = self.try_write(progress, version) {
             // Whoever wanted it is gone.
             let _ = error;
             *self = Self::Gone;
@@ -131,7 +134,7 @@ impl Output<'_, '_> {
         }
     }
 
-    fn try_write(&mut self, progress: &Progress) -> std::io::Result<()> {
+    fn try_write(&mut self, progress: &Progress, version: ApiVersion) -> std::io::Result<()> {
         if matches!(self, Self::Waiting(..))
             && let Self::Waiting(exchange, head) = std::mem::replace(self, Self::Gone)
         {
@@ -139,7 +142,7 @@ impl Output<'_, '_> {
         }
         match self {
             Self::Open(writer) => {
-                write_record(writer, progress, LINE_END)?;
+                write_progress(writer, progress, version)?;
                 writer.flush()
             }
             _ => Ok(()),
