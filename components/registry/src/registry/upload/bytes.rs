@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,7 +160,7 @@ impl Upload {
     pub(super) fn spill(&mut self) -> Result<(), RegistryError> {
         let Place::Memory(bytes) = &self.place else { return Ok(()) };
         let mut options = OpenOptions::new();
-        let made = options.append(true).create_new(true).mode(0o600).open(&self.path);
+        let made = options.write(true).create_new(true).mode(0o600).open(&self.path);
         let mut file = made.map_err(|source| self.failed("make", source))?;
         if let Err(source) = file.write_all(bytes) {
             let _ = std::fs::remove_file(&self.path);
@@ -193,7 +193,7 @@ impl Upload {
         }
         let mut digester = self.take_digester()?;
         let file = self.file()?;
-        if let Err(source) = (&file).write_all(bytes) {
+        if let Err(source) = file.write_all_at(bytes, self.size) {
             self.digester = Some(digester);
             return Err(self.cut(&file, source));
         }
@@ -203,7 +203,8 @@ impl Upload {
         Ok(())
     }
 
-    /// After a failed write the file may hold a part of a block: it is cut to what is hashed.
+    /// After a failed write the file may hold a part of a block: it is cut to what is hashed. Where that fails too, the
+    /// next bytes are written over it.
     fn cut(&self, file: &File, source: io::Error) -> RegistryError {
         let cut = file.set_len(self.size);
         self.failed("write", cut.err().unwrap_or(source))
@@ -213,7 +214,7 @@ impl Upload {
         let file = match &self.place {
             Place::File(Some(file)) => file.try_clone(),
             // Without its file it was cancelled meanwhile.
-            Place::File(None) => OpenOptions::new().append(true).open(&self.path),
+            Place::File(None) => OpenOptions::new().write(true).open(&self.path),
             Place::Memory(_) | Place::Gone => return Err(RegistryError::UploadUnknown),
         };
         let file = file.map_err(|_| RegistryError::UploadUnknown)?;
@@ -235,9 +236,22 @@ impl Upload {
         let found = digester.clone().finish();
         self.digester = Some(digester);
         if found == *wanted {
-            return Ok(());
+            return self.settle();
         }
         Err(RegistryError::DigestMismatch { wanted: wanted.clone(), found })
+    }
+
+    /// The file holds what is counted and nothing behind it.
+    fn settle(&mut self) -> Result<(), RegistryError> {
+        if !matches!(self.place, Place::File(_)) {
+            return Ok(());
+        }
+        let file = self.file()?;
+        let length = file.metadata().map_err(|source| self.failed("look at", source))?.len();
+        if length == self.size {
+            return Ok(());
+        }
+        file.set_len(self.size).map_err(|source| self.failed("cut", source))
     }
 
     /// The hash state of the bytes held; they are read again when it was lost.

@@ -1,8 +1,9 @@
 //! A long body on its way to a file: one thread reads and writes, another hashes and has the kernel write back.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use oci::digest::Digester;
@@ -52,7 +53,7 @@ pub(super) fn stream(
         let mut written = 0;
         let mut block = first;
         let end = loop {
-            if let Err(error) = (&*file).write_all(&block) {
+            if let Err(error) = file.write_all_at(&block, start + written) {
                 break Err(End::Disk(error));
             }
             written += block.len() as u64;
@@ -70,7 +71,7 @@ pub(super) fn stream(
                 Ok(count) => block.truncate(count),
                 Err((count, error)) => {
                     block.truncate(count);
-                    match (&*file).write_all(&block) {
+                    match file.write_all_at(&block, start + written) {
                         Ok(()) if full.send(block).is_ok() => written += count as u64,
                         Ok(()) => {}
                         Err(error) => break Err(End::Disk(error)),

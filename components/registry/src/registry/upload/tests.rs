@@ -141,6 +141,42 @@ fn a_write_that_fails_leaves_what_is_counted_and_the_upload_goes_on() {
 }
 
 #[test]
+fn what_a_failed_write_left_behind_the_end_is_never_part_of_a_blob() {
+    let place = Place::new();
+    let uploads = place.open();
+    let bytes = noise(700_000);
+    for (first, second) in [(300_000, 100), (300_000, 400_000), (50_000, 650_000)] {
+        let id = uploads.begin(&name(), Algorithm::Sha256).unwrap();
+        uploads
+            .with(&name(), &id, |upload| {
+                upload.append(&mut &bytes[..first], Some(first as u64))?;
+                let path = place.0.join(file_name(&name(), &id));
+                let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+                std::io::Write::write_all(&mut file, b"a part of a block that is not counted").unwrap();
+                upload.append(&mut &bytes[first..first + second - 10], None)?;
+                upload.append(&mut &bytes[first + second - 10..first + second], Some(10))?;
+                upload.check(&Digest::of(&bytes[..first + second]))?;
+                assert!(held(upload) == bytes[..first + second], "{first} {second}");
+                upload.end();
+                Ok(())
+            })
+            .unwrap();
+    }
+    // Nothing comes any more: it is cut off.
+    let id = uploads.begin(&name(), Algorithm::Sha256).unwrap();
+    uploads
+        .with(&name(), &id, |upload| {
+            upload.append(&mut &bytes[..], None)?;
+            let path = place.0.join(file_name(&name(), &id));
+            std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(800_000).unwrap();
+            upload.check(&Digest::of(&bytes))?;
+            assert!(held(upload) == bytes);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
 fn memory_is_for_a_few_and_comes_back() {
     let place = Place::new();
     let uploads = place.open();
