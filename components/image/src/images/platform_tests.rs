@@ -243,5 +243,5 @@ fn one_platform_after_the_other_is_removed() {
     let untagged = Removed::Untagged { name: "app:1".to_owned(), image: both.index.clone() };
     assert_eq!(gone, [untagged, Removed::Deleted(both.index.clone())]);
     assert!(images.list().is_empty() && images.content().list().unwrap().is_empty());
-    assert!(images.read(|state| state.names.get(&name("app:1")).is_none()));
+    assert!(images.read(|state| !state.names.contains_key(&name("app:1"))));
 }
