@@ -77,7 +77,7 @@ fn wait_for_part(registry: &Registry) {
         std::thread::sleep(Duration::from_millis(20));
     }
     // What is on its way arrives.
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(testkit::patience(1) / 2);
 }
 
 /// Interrupts a pull in the middle of its layer, and looks that the second one fetches the rest only.

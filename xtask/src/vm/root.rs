@@ -49,7 +49,8 @@ const ENGINE_MODULES: [&str; 24] = [
 ];
 
 /// Programs of this machine that tests use and busybox has not or has in a smaller form; docker where there is one.
-const TOOLS: [(&str, bool); 4] = [("tar", true), ("mkfs.ext4", true), ("bash", true), ("docker", false)];
+const TOOLS: [(&str, bool); 5] =
+    [("tar", true), ("du", true), ("mkfs.ext4", true), ("bash", true), ("docker", false)];
 
 /// Lays out what is the same in every machine: the folder of the disk, and the ramdisk.
 pub(super) fn stage(work: &Path, modules: &Path, tests: &Path) -> Outcome {
@@ -195,6 +196,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
+ln -s /proc/self/fd /dev/fd
 mount -t devpts devpts /dev/pts
 mount -t tmpfs run /run
 mkdir -p /var/tmp/wharf-cache
