@@ -46,11 +46,15 @@ pub fn cgroups(engine: &Engine) -> Vec<PathBuf> {
     parents(engine).iter().flat_map(|parent| children(parent)).filter(|path| path.is_dir()).collect()
 }
 
+/// Whether this machine has cgroup v2 and nothing else.
+pub fn is_cgroup_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
 /// The engine's parent group in every hierarchy: on cgroup v2 the mount point is the only one, on v1 each folder there is one.
 fn parents(engine: &Engine) -> Vec<PathBuf> {
     let mount = Path::new("/sys/fs/cgroup");
-    let hierarchies =
-        if mount.join("cgroup.controllers").exists() { vec![mount.to_owned()] } else { children(mount) };
+    let hierarchies = if is_cgroup_v2() { vec![mount.to_owned()] } else { children(mount) };
     let parent = engine.slot().cgroup_parent();
     hierarchies.iter().map(|hierarchy| hierarchy.join(parent.trim_start_matches('/'))).collect()
 }
