@@ -160,6 +160,9 @@ impl Engine {
         self.inner.worker.settle(std::time::Duration::from_secs(10));
         self.inner.worker.close();
         self.inner.networks.close();
+        let stay = self.inner.config().live_restore;
+        let patience = if stay { std::time::Duration::ZERO } else { std::time::Duration::from_millis(500) };
+        self.inner.supervisor.leave_group(patience);
     }
 }
 

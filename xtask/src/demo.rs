@@ -32,6 +32,9 @@ struct Demo {
     engine: std::process::Child,
 }
 
+/// The group the demo's containers live below.
+const CGROUP_PARENT: &str = "/wharf-demo";
+
 impl Demo {
     fn start(binaries: PathBuf) -> Result<Self, String> {
         step("starting an engine on a data directory of its own");
@@ -40,7 +43,7 @@ impl Demo {
         let log = std::fs::File::create(root.join("wharfd.log")).map_err(|error| error.to_string())?;
         let engine = Command::new(binaries.join("wharfd"))
             .args(["--config-file", "/dev/null", "--bridge-name", "wharfdemo0", "--bip", "10.212.0.1/24"])
-            .args(["--cgroup-parent", "/wharf-demo"])
+            .args(["--cgroup-parent", CGROUP_PARENT])
             .arg("--data-root")
             .arg(root.join("data"))
             .arg("--exec-root")
@@ -140,6 +143,7 @@ impl Drop for Demo {
         testkit::engine::signal(self.engine.id(), rustix::process::Signal::TERM);
         let _ = self.engine.wait();
         let _ = Command::new("ip").args(["link", "delete", "wharfdemo0"]).output();
+        testkit::census::remove_empty_groups(CGROUP_PARENT);
         if let Err(error) = std::fs::remove_dir_all(&self.root) {
             eprintln!("xtask: left behind {}: {error}", self.root.display());
         }

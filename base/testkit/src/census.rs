@@ -51,12 +51,25 @@ pub fn is_cgroup_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
-/// The engine's parent group in every hierarchy: on cgroup v2 the mount point is the only one, on v1 each folder there is one.
+/// The engine's parent group in every hierarchy.
 fn parents(engine: &Engine) -> Vec<PathBuf> {
+    everywhere(&engine.slot().cgroup_parent())
+}
+
+/// A group in every hierarchy: on cgroup v2 the mount point is the only one, on v1 each folder there is one.
+fn everywhere(path: &str) -> Vec<PathBuf> {
     let mount = Path::new("/sys/fs/cgroup");
     let hierarchies = if is_cgroup_v2() { vec![mount.to_owned()] } else { children(mount) };
-    let parent = engine.slot().cgroup_parent();
-    hierarchies.iter().map(|hierarchy| hierarchy.join(parent.trim_start_matches('/'))).collect()
+    hierarchies.iter().map(|hierarchy| hierarchy.join(path.trim_start_matches('/'))).collect()
+}
+
+/// Removes a group and those below it from every hierarchy, as far as nobody is in them.
+pub fn remove_empty_groups(path: &str) {
+    fn remove(group: &Path) {
+        children(group).iter().filter(|child| child.is_dir()).for_each(|child| remove(child));
+        let _ = std::fs::remove_dir(group);
+    }
+    everywhere(path).iter().for_each(|group| remove(group));
 }
 
 fn children(dir: &Path) -> Vec<PathBuf> {
@@ -112,9 +125,7 @@ pub(crate) fn sweep(engine: &Engine) {
         }
     }
     std::thread::sleep(std::time::Duration::from_millis(5));
-    for group in parents.iter().flat_map(|parent| children(parent)).chain(parents.iter().cloned()) {
-        let _ = std::fs::remove_dir(group);
-    }
+    remove_empty_groups(&engine.slot().cgroup_parent());
     let bridge = engine.slot().bridge();
     if Path::new("/sys/class/net").join(&bridge).exists() {
         let _ = std::process::Command::new("ip").args(["link", "delete", &bridge]).output();

@@ -138,6 +138,15 @@ fn parent_of(pid: u32) -> u32 {
     line.trim().parse().unwrap()
 }
 
+#[test]
+fn an_engine_that_is_stopped_leaves_no_cgroup() {
+    let mut engine = Engine::with_busybox();
+    engine.wharf(&["run", "-d", "busybox", "sleep", "600"]).ok();
+    assert!(!census::cgroups(&engine).is_empty(), "a container and its shim have groups");
+    engine.stop_daemon();
+    assert_eq!(census::cgroups(&engine), Vec::<std::path::PathBuf>::new());
+}
+
 /// A service manager that ends all of the engine's cgroup must not end containers.
 #[test]
 fn shims_have_a_cgroup_of_their_own() {

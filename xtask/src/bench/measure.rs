@@ -36,13 +36,7 @@ impl Enclosure {
 impl Drop for Enclosure {
     fn drop(&mut self) {
         let _ = std::fs::write("/sys/fs/cgroup/cpuacct/cgroup.procs", std::process::id().to_string());
-        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let own = hierarchy.path().join(enclosure_name());
-            for child in std::fs::read_dir(&own).into_iter().flatten().flatten() {
-                let _ = std::fs::remove_dir(child.path());
-            }
-            let _ = std::fs::remove_dir(own);
-        }
+        testkit::census::remove_empty_groups(&enclosure_name());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use linux::Errno;
 use linux::cgroup::{Cgroup, Hierarchies};
@@ -46,6 +47,13 @@ impl ShimGroup {
             }
             outcome => outcome,
         }
+    }
+
+    /// Removes the group if nobody is in it; shims that are about to end are waited for a moment.
+    pub(super) fn leave(&self, patience: Duration) {
+        let open = Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner));
+        // Shims that stay, this engine's or another's, keep it; whoever needs it next makes it anew.
+        let _ = open.group.remove(patience);
     }
 }
 

@@ -99,6 +99,11 @@ impl Shared {
 }
 
 impl Supervisor {
+    /// Removes the shims' control group if no shim is left in it, waiting so long for those that are about to end.
+    pub fn leave_group(&self, patience: Duration) {
+        self.group.iter().for_each(|group| group.leave(patience));
+    }
+
     /// Reads the shim program into a sealed memory file and starts the listening thread.
     ///
     /// # Errors
