@@ -11,6 +11,7 @@
 //! Reading order: [`slot`], [`image`], [`Engine`], [`http`], [`census`], [`registry`], [`parity`].
 
 pub mod census;
+pub mod chance;
 pub mod disk;
 pub mod engine;
 pub mod http;

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use testkit::Engine;
-
-use super::mixed::Dice;
+use testkit::chance::{Dice, Killer};
 
 /// Everything of images on the disk: blobs, unfinished ingests, unpacked layers, what waits to be removed.
 pub(super) type Files = BTreeSet<PathBuf>;
@@ -35,6 +33,38 @@ pub(super) fn listed(engine: &Engine) -> BTreeSet<String> {
     names.ok().lines().map(str::to_owned).collect()
 }
 
+/// An image with a layer of 300 small files and one of so many megabytes.
+pub(super) fn make_image(engine: &Engine, name: &str, megabytes: u32) {
+    let script = format!(
+        "dd if=/dev/urandom of=/big bs=1M count={megabytes}; mkdir /d; for i in $(seq 300); do echo $i >/d/$i; done"
+    );
+    engine.wharf(&["run", "--name", "maker", "busybox", "sh", "-c", &script]).ok();
+    engine.wharf(&["commit", "maker", name]).ok();
+    engine.wharf(&["rm", "maker"]).ok();
+}
+
+/// After a kill: each image whose fate is known is there or not, as it has to be; from now on all are known.
+pub(super) fn verify(book: &mut BTreeMap<String, Option<bool>>, now: &BTreeSet<String>, round: u32) {
+    for (name, known) in book {
+        if let Some(there) = *known {
+            assert_eq!(now.contains(name), there, "round {round}: {name}, {now:?}");
+        }
+        *known = Some(now.contains(name));
+    }
+}
+
+/// The files of images are the wanted ones, after a while at the latest.
+pub(super) fn assert_settles(
+    engine: &Engine,
+    (wanted, look): (&Files, fn(Files) -> Files),
+    patience: Duration,
+    round: u32,
+) {
+    let left = look(settled_as(engine, patience, |now| look(now.clone()) == *wanted));
+    let differences: Vec<_> = left.symmetric_difference(wanted).collect();
+    assert!(differences.is_empty(), "round {round}: left or missing: {differences:#?}");
+}
+
 /// Archives of images of two layers each, of which the lower one is everybody's.
 struct Archives {
     /// By name: the archive, and the files an engine has that has only this image.
@@ -49,10 +79,7 @@ impl Archives {
         let mut known = BTreeMap::new();
         engine.import_busybox();
         for name in ["app0", "app1", "app2"] {
-            let script = "dd if=/dev/urandom of=/big bs=1M count=3; mkdir /d; for i in $(seq 300); do echo $i >/d/$i; done";
-            engine.wharf(&["run", "--name", "maker", "busybox", "sh", "-c", script]).ok();
-            engine.wharf(&["commit", "maker", name]).ok();
-            engine.wharf(&["rm", "maker"]).ok();
+            make_image(engine, name, 3);
             let path = engine.root().join(format!("{name}.tar")).to_string_lossy().into_owned();
             engine.wharf(&["save", "-o", &path, name]).ok();
             known.insert(name.to_owned(), (path, Files::new()));
@@ -80,15 +107,18 @@ impl Archives {
 
 /// Waits for what is removed in the background: until the files are the wanted ones, or nothing is in the trash.
 pub(super) fn settled(engine: &Engine, wanted: Option<&Files>) -> Files {
-    let deadline = Instant::now() + testkit::patience(30);
     let trash = engine.data_root().join("snapshots/trash");
+    settled_as(engine, testkit::patience(30), |now| match wanted {
+        Some(wanted) => now == wanted,
+        None => now.iter().all(|path| path == &trash || !path.starts_with(&trash)),
+    })
+}
+
+fn settled_as(engine: &Engine, patience: Duration, done: impl Fn(&Files) -> bool) -> Files {
+    let deadline = Instant::now() + patience;
     loop {
         let now = files(engine);
-        let done = match wanted {
-            Some(wanted) => now == *wanted,
-            None => now.iter().all(|path| path == &trash || !path.starts_with(&trash)),
-        };
-        if done || Instant::now() > deadline {
+        if done(&now) || Instant::now() > deadline {
             return now;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -128,28 +158,16 @@ fn killed_engines_keep_images_whole() {
         archives.known.keys().map(|name| (name.clone(), Some(false))).collect();
     for round in 0..30 {
         let moment = Duration::from_micros(dice.roll(2 * archives.time.as_micros() as u64));
-        let pid = engine.daemon_pid();
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(moment);
-            testkit::engine::signal(pid, Signal::KILL);
-        });
-        while !killer.is_finished() {
+        let killer = Killer::of(engine.daemon_pid(), moment);
+        while !killer.is_done() {
             operate(&engine, &mut dice, &archives, &mut book);
         }
-        killer.join().expect("the killer");
+        killer.wait();
         engine.kill_daemon();
         engine.start_daemon();
         let now = listed(&engine);
-        for (name, known) in &mut book {
-            if let Some(there) = *known {
-                assert_eq!(now.contains(name), there, "round {round}: {name}, {now:?}");
-            }
-            *known = Some(now.contains(name));
-        }
-        let wanted = archives.of(&now);
-        let left = settled(&engine, Some(&wanted));
-        let differences: Vec<_> = left.symmetric_difference(&wanted).collect();
-        assert!(differences.is_empty(), "round {round}, {now:?}: left or missing: {differences:#?}");
+        verify(&mut book, &now, round);
+        assert_settles(&engine, (&archives.of(&now), |files| files), testkit::patience(30), round);
         assert!(now.iter().all(|name| archives.known.contains_key(name)), "round {round}: {now:?}");
         let check = engine.wharf(&["system", "check"]);
         assert_eq!(check.code, 0, "round {round}: {}{}", check.stdout, check.stderr);

@@ -6,19 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::chance::{Dice, Killer};
 use testkit::{Engine, census, http};
-
-/// A small generator of random numbers, the same for the same seed.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// What is known of a container: nothing after an operation whose answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,18 +136,14 @@ fn operations_while_the_engine_is_killed(rounds: u32) {
     let mut book = Book::default();
     for round in 0..rounds {
         let moment = Duration::from_micros(dice.roll(60_000));
-        let pid = engine.daemon_pid();
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(moment);
-            testkit::engine::signal(pid, Signal::KILL);
-        });
+        let killer = Killer::of(engine.daemon_pid(), moment);
         let mut operations = 0;
         let start = Instant::now();
         while operations < 20 && start.elapsed() < testkit::patience(5) {
             book.operate(&engine, &mut dice);
             operations += 1;
         }
-        killer.join().expect("the killer");
+        killer.wait();
         engine.kill_daemon();
         engine.start_daemon();
         book.verify(&engine);

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::chance::{Dice, Killer};
 use testkit::http::Answer;
 use testkit::registry::Registry;
 use testkit::{Engine, http};
 
-use super::images::{Files, files, listed, settled};
-use super::mixed::Dice;
+use super::images::{Files, assert_settles, files, listed, make_image, settled, verify};
 
 /// What is in the registry, and what an engine has that pulled only one of them.
 struct Images {
@@ -35,10 +34,7 @@ impl Images {
         let mut known = BTreeMap::new();
         for number in 0..3 {
             let name = format!("{}/app{number}", registry.address());
-            let script = "dd if=/dev/urandom of=/big bs=1M count=6; mkdir /d; for i in $(seq 300); do echo $i >/d/$i; done";
-            engine.wharf(&["run", "--name", "maker", "busybox", "sh", "-c", script]).ok();
-            engine.wharf(&["commit", "maker", &name]).ok();
-            engine.wharf(&["rm", "maker"]).ok();
+            make_image(engine, &name, 6);
             engine.wharf(&["push", &name]).ok();
             known.insert(name, Files::new());
         }
@@ -125,15 +121,11 @@ fn killed_engines_keep_transfers_whole() {
     let mut pushed = BTreeMap::new();
     for round in 0..12 {
         let moment = Duration::from_micros(dice.roll(2 * images.time.as_micros() as u64));
-        let pid = engine.daemon_pid();
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(moment);
-            testkit::engine::signal(pid, Signal::KILL);
-        });
-        while !killer.is_finished() {
+        let killer = Killer::of(engine.daemon_pid(), moment);
+        while !killer.is_done() {
             operate(&engine, &mut dice, &images, &mut book);
         }
-        killer.join().expect("the killer");
+        killer.wait();
         engine.kill_daemon();
         engine.start_daemon();
         // A name that a push was to have goes: it is no matter of transfers.
@@ -141,21 +133,10 @@ fn killed_engines_keep_transfers_whole() {
             engine.wharf(&["rmi", name]).ok();
         }
         let now = listed(&engine);
-        for (name, known) in &mut book.here {
-            if let Some(there) = *known {
-                assert_eq!(now.contains(name), there, "round {round}: {name}, {now:?}");
-            }
-            *known = Some(now.contains(name));
-        }
+        verify(&mut book.here, &now, round);
         let own = images.known.iter().filter(|(name, _)| now.contains(*name));
         let wanted: Files = images.empty.iter().chain(own.flat_map(|(_, files)| files)).cloned().collect();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while whole(files(&engine)) != wanted && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let left = whole(files(&engine));
-        let differences: Vec<_> = left.symmetric_difference(&wanted).collect();
-        assert!(differences.is_empty(), "round {round}, {now:?}: left or missing: {differences:#?}");
+        assert_settles(&engine, (&wanted, whole), Duration::from_secs(60), round);
         let check = engine.wharf(&["system", "check"]);
         assert_eq!(check.code, 0, "round {round}: {}{}", check.stdout, check.stderr);
         for (repository, acknowledged) in book.pushes.iter().filter(|(name, _)| !pushed.contains_key(*name)) {

@@ -134,17 +134,7 @@ pub fn registry_request(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    /// Random numbers, the same in every run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn roll(&mut self, sides: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 % sides.max(1) as u64).unwrap_or(0)
-        }
-    }
+    use testkit::chance::Dice;
 
     /// Damages a good input in one to four places, many times over.
     fn damage(seeds: &[&[u8]], target: fn(&[u8])) {
@@ -153,15 +143,16 @@ mod tests {
 
     fn damage_so_often(times: u32, seeds: &[&[u8]], target: fn(&[u8])) {
         let mut dice = Dice(0x5eed_5eed_5eed_5eed);
+        let mut roll = |sides: usize| dice.roll(sides.max(1) as u64) as usize;
         for seed in seeds {
             target(seed);
             for _ in 0..times {
                 let mut data = seed.to_vec();
-                for _ in 0..=dice.roll(4) {
-                    let at = dice.roll(data.len());
-                    match dice.roll(4) {
-                        0 if !data.is_empty() => data[at] = dice.roll(256) as u8,
-                        1 => data.insert(at.min(data.len()), dice.roll(256) as u8),
+                for _ in 0..=roll(4) {
+                    let at = roll(data.len());
+                    match roll(4) {
+                        0 if !data.is_empty() => data[at] = roll(256) as u8,
+                        1 => data.insert(at.min(data.len()), roll(256) as u8),
                         2 if !data.is_empty() => drop(data.remove(at)),
                         _ => data.truncate(at),
                     }

@@ -9,19 +9,9 @@ use oci::image::media;
 use registry_conformance::{Client, manifest_of};
 use serde_json::json;
 
+use testkit::chance::Dice;
+
 use crate::fixture::Server;
-
-/// Random numbers, the same in every run.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// Blobs that all writers share, some small, some in files of their own.
 fn blob(number: u64) -> Vec<u8> {

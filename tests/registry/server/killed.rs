@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use oci::digest::Digest;
 use registry_conformance::Client;
-use rustix::process::Signal;
 use serde_json::json;
+use testkit::chance::{Dice, Killer};
 
-use crate::durable::Dice;
 use crate::fixture::Server;
 
 /// Bytes of a chunk.
@@ -110,11 +109,7 @@ fn killed_registries_keep_uploads_whole() {
     let mut all: Vec<Attempt> = Vec::new();
     for round in 0..12 {
         let moment = Duration::from_micros(dice.roll(120_000));
-        let pid = server.pid();
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(moment);
-            testkit::engine::signal(pid, Signal::KILL);
-        });
+        let killer = Killer::of(server.pid(), moment);
         let mut attempts: Vec<Attempt> = std::thread::scope(|scope| {
             let killer = &killer;
             let writers: Vec<_> = (0..3u64)
@@ -123,7 +118,7 @@ fn killed_registries_keep_uploads_whole() {
                     let first = number + writer * 1000;
                     scope.spawn(move || {
                         let mut attempts = Vec::new();
-                        while !killer.is_finished() && attempts.len() < 40 {
+                        while !killer.is_done() && attempts.len() < 40 {
                             let at = first + attempts.len() as u64;
                             let mut attempt = Attempt::new(&client, at, &mut dice);
                             // No answer: the registry is gone.
@@ -137,7 +132,7 @@ fn killed_registries_keep_uploads_whole() {
             writers.into_iter().flat_map(|writer| writer.join().expect("a writer")).collect()
         });
         number += 3000;
-        killer.join().expect("the killer");
+        killer.wait();
         server.kill();
         server.run();
         for attempt in &mut attempts {
