@@ -19,8 +19,11 @@ pub(crate) const IMAGES: &[Package] = &[
 pub(crate) const TESTS: &[Package] = &[
     ("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
+    ("curl", &["/usr/bin/curl"]),
     ("docker-registry", &["/usr/bin/docker-registry"]),
     ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
+    ("e2fsprogs", &["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]),
+    ("erofs-utils", &["/usr/bin/fsck.erofs", "/bin/fsck.erofs"]),
     ("skopeo", &["/usr/bin/skopeo"]),
     ("podman", &["/usr/bin/podman"]),
     ("buildah", &["/usr/bin/buildah"]),
