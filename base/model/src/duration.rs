@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A text is no Go duration.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ParseDurationError {
     /// A number has no unit.
     #[error("time: missing unit in duration {0:?}")]

@@ -4,14 +4,17 @@
 //! (`oci`) or of the kernel (`linux`), and it does no input or output of its own.
 //!
 //! Reading order: [`error`] (every error of every crate has a kind), [`id`], [`label`], [`filter`],
-//! [`timestamp`], [`duration`], [`signal`], [`name`], [`size`], [`ulimit`].
+//! [`timestamp`], [`duration`], [`signal`], [`name`], [`size`], [`ulimit`], [`boolean`], [`csv`], [`pattern`].
 
+pub mod boolean;
+pub mod csv;
 pub mod duration;
 pub mod error;
 pub mod filter;
 pub mod id;
 pub mod label;
 pub mod name;
+pub mod pattern;
 pub mod signal;
 pub mod size;
 pub mod timestamp;

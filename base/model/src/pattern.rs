@@ -1,4 +1,4 @@
-//! Patterns of path names as Go's `filepath.Match` reads them, and `**` for any depth.
+//! Patterns of names and paths as Go's `path.Match` reads them, and such with `**` for any depth.
 
 /// Why a pattern is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ enum Part {
     Folders,
     /// `**` that is not a whole component, or at the end: everything.
     Everything,
-    /// `[a-z]`; whether it is negated, and its ranges.
+    /// `[a-z]`; whether it is negated, and its ranges. A slash is a character like others here.
     Class(bool, Vec<(char, char)>),
 }
 
@@ -33,17 +33,29 @@ impl Pattern {
     /// # Errors
     /// For a class or an escape that does not end.
     pub fn new(text: &str) -> Result<Self, BadPattern> {
+        Self::read(text, false)
+    }
+
+    /// Reads a pattern in which `**` stands for any number of folders, as ignore files have it.
+    ///
+    /// # Errors
+    /// As [`Pattern::new`].
+    pub fn with_depth(text: &str) -> Result<Self, BadPattern> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, depth: bool) -> Result<Self, BadPattern> {
         let characters: Vec<char> = text.chars().collect();
         let mut parts = Vec::new();
         let mut rest = characters.as_slice();
         loop {
             rest = match rest {
                 [] => return Ok(Self { parts }),
-                ['*', '*', '/', after @ ..] => {
+                ['*', '*', '/', after @ ..] if depth => {
                     parts.push(Part::Folders);
                     after
                 }
-                ['*', '*', after @ ..] => {
+                ['*', '*', after @ ..] if depth => {
                     parts.push(Part::Everything);
                     after
                 }
@@ -126,7 +138,7 @@ impl Part {
             Self::Any => character != '/',
             Self::Class(negated, ranges) => {
                 let within = ranges.iter().any(|(low, high)| (*low..=*high).contains(&character));
-                character != '/' && within != *negated
+                within != *negated
             }
             _ => false,
         }
@@ -185,7 +197,7 @@ mod tests {
             ("a?b", "a☺b", true),
             ("a[^a]b", "a☺b", true),
             ("a?b", "a/b", false),
-            ("a[^x]b", "a/b", false),
+            ("a[^x]b", "a/b", true),
             ("[a-ζ]*", "α", true),
             ("[\\]a]", "]", true),
             ("[\\-x]", "-", true),
@@ -204,16 +216,19 @@ mod tests {
             ("", "a", false),
         ];
         for (pattern, path, expected) in cases {
-            assert_eq!(Pattern::new(pattern).unwrap().matches(path), expected, "{pattern} and {path}");
+            assert_eq!(Pattern::with_depth(pattern).unwrap().matches(path), expected, "{pattern} and {path}");
         }
         for bad in ["[", "[^", "[^bc", "a[", "[]a]", "[-x]", "[x-]", "\\", "[a-b-c]"] {
             assert_eq!(Pattern::new(bad), Err(BadPattern), "{bad}");
+            assert_eq!(Pattern::with_depth(bad), Err(BadPattern), "{bad}");
         }
+        assert!(!Pattern::new("a**c").unwrap().matches("a/b/c"), "two stars are no more than one");
     }
 
     #[test]
     fn no_pattern_is_slow() {
-        let pattern = Pattern::new(&"**/*a".repeat(200)).unwrap();
+        let pattern = Pattern::with_depth(&"**/*a".repeat(200)).unwrap();
         assert!(!pattern.matches(&"a/".repeat(2_000)));
+        assert!(!Pattern::new(&"*a".repeat(200)).unwrap().matches(&"a".repeat(150)));
     }
 }

@@ -1,6 +1,6 @@
 //! `.dockerignore`: which files of a context a build does not see.
 
-use crate::pattern::{BadPattern, Pattern};
+use model::pattern::{BadPattern, Pattern};
 
 /// Longest ignore file, in bytes, and most patterns in it.
 const LONGEST: usize = 1 << 20;
@@ -119,7 +119,7 @@ fn rule(text: &str) -> Result<Option<Rule>, IgnoreError> {
         // The root itself is always there.
         return Ok(None);
     }
-    let compiled = Pattern::new(&clean)
+    let compiled = Pattern::with_depth(&clean)
         .map_err(|source| IgnoreError::Pattern { pattern: pattern.to_owned(), source })?;
     let depth = (!clean.contains("**")).then(|| clean.split('/').count());
     Ok(Some(Rule { again, pattern: compiled, depth }))

@@ -10,13 +10,12 @@
 //! differ, what the parser does counts, because Dockerfiles were written against it.
 //!
 //! Reading order: `dockerfile` (the whole), `dockerfile/source` (logical lines), `dockerfile/instruction` (what they say),
-//! `dockerfile/words` (variables), `ignore` and `pattern`.
+//! `dockerfile/words` (variables), `ignore`.
 
 #![forbid(unsafe_code)]
 
 pub mod dockerfile;
 mod ignore;
-mod pattern;
 
 pub use dockerfile::{Dockerfile, DockerfileError};
 pub use ignore::{Ignore, IgnoreError};

@@ -111,7 +111,7 @@ pub fn plan(driver: &str, options: &BTreeMap<String, String>) -> Result<LogPlan>
     };
     let compress = match options.get("compress") {
         None => default_compress,
-        Some(text) => super::security::parse_bool(text)
+        Some(text) => model::boolean::parse(text)
             .ok_or_else(|| failed(format!("strconv.ParseBool: parsing \"{text}\": invalid syntax")))?,
     };
     if driver == "json-file" && compress && (max_files < 2 || max_size.is_none()) {

@@ -48,8 +48,12 @@ pub fn parse(options: &[String]) -> Result<SecurityOptions> {
             "label" => parsed.labels.push(value.to_owned()),
             "apparmor" => parsed.apparmor = Some(value.to_owned()),
             "seccomp" => parsed.seccomp = Some(value.to_owned()),
-            "no-new-privileges" => parsed.no_new_privileges = Some(parse_bool(value).ok_or_else(bad)?),
-            "writable-cgroups" => parsed.writable_cgroups = Some(parse_bool(value).ok_or_else(bad)?),
+            "no-new-privileges" => {
+                parsed.no_new_privileges = Some(model::boolean::parse(value).ok_or_else(bad)?)
+            }
+            "writable-cgroups" => {
+                parsed.writable_cgroups = Some(model::boolean::parse(value).ok_or_else(bad)?)
+            }
             _ => return Err(bad()),
         }
     }
@@ -91,15 +95,6 @@ impl AppArmor {
             _ if self.profiles.iter().any(|name| name == DEFAULT_PROFILE) => DEFAULT_PROFILE.to_owned(),
             _ => String::new(),
         }
-    }
-}
-
-/// Go's `strconv.ParseBool`.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use api::image::Summary;
+use model::pattern::Pattern;
 use model::{Filters, Timestamp};
 use oci::Digest;
 
@@ -133,70 +134,12 @@ fn matches_name(name: &str, pattern: &str) -> bool {
         Some(colon) if !without_digest[colon..].contains('/') => &without_digest[..colon],
         _ => without_digest,
     };
-    glob(pattern, name) || glob(pattern, bare)
+    // One that is no pattern was refused before.
+    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(name) || pattern.matches(bare))
 }
 
-/// Go refuses classes that do not end and backslashes before nothing.
 fn check_pattern(pattern: &str) -> Result<()> {
-    let mut letters = pattern.chars();
-    let mut inside = false;
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if letters.next().is_none() => return Err(Error::invalid("syntax error in pattern")),
-            '[' if !inside => inside = true,
-            ']' => inside = false,
-            _ => {}
-        }
-    }
-    if inside { Err(Error::invalid("syntax error in pattern")) } else { Ok(()) }
-}
-
-/// `path.Match`: `*` and `?` stop at slashes, `[a-z]` is a class.
-fn glob(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    glob_here(&pattern, &text)
-}
-
-fn glob_here(pattern: &[char], text: &[char]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some(('*', rest)) => {
-            let reach = text.iter().position(|letter| *letter == '/').unwrap_or(text.len());
-            (0..=reach).any(|count| glob_here(rest, &text[count..]))
-        }
-        Some(('?', rest)) => text.first().is_some_and(|letter| *letter != '/') && glob_here(rest, &text[1..]),
-        Some(('[', rest)) => match (rest.iter().position(|letter| *letter == ']'), text.split_first()) {
-            (Some(end), Some((letter, after))) => {
-                in_class(&rest[..end], *letter) && glob_here(&rest[end + 1..], after)
-            }
-            _ => false,
-        },
-        Some(('\\', rest)) => match (rest.split_first(), text.split_first()) {
-            (Some((wanted, rest)), Some((letter, after))) => wanted == letter && glob_here(rest, after),
-            _ => false,
-        },
-        Some((wanted, rest)) => text.first() == Some(wanted) && glob_here(rest, &text[1..]),
-    }
-}
-
-fn in_class(class: &[char], letter: char) -> bool {
-    let (negated, class) = match class.split_first() {
-        Some(('^', rest)) => (true, rest),
-        _ => (false, class),
-    };
-    let mut found = false;
-    let mut index = 0;
-    while index < class.len() {
-        if class.get(index + 1) == Some(&'-') && index + 2 < class.len() {
-            found |= (class[index]..=class[index + 2]).contains(&letter);
-            index += 3;
-        } else {
-            found |= class[index] == letter;
-            index += 1;
-        }
-    }
-    found != negated
+    Pattern::new(pattern).map(drop).map_err(|error| Error::invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -214,8 +157,21 @@ mod tests {
             ("[a-c]x", "bx:1", true),
             ("[^a]x", "ax:1", false),
             ("a?c", "abc:1", true),
+            ("a[^x]b", "a/b:1", true),
+            ("a?b", "a/b:1", false),
+            ("a**b", "a/b:1", false),
         ] {
             assert_eq!(matches_name(name, pattern), matched, "{pattern} {name}");
         }
+    }
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for bad in ["[", "[a", "\\", "[]a]", "[^"] {
+            assert!(
+                check_pattern(bad).is_err_and(|error| error.to_string() == "syntax error in pattern"),
+                "{bad}"
+            );
+        }
+        assert!(check_pattern(&"*a".repeat(100)).is_ok());
     }
 }

@@ -41,11 +41,8 @@ pub fn quoted(text: &str) -> String {
 /// # Errors
 /// Go's text.
 pub fn truth(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text))),
-    }
+    let fault = || format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text));
+    model::boolean::parse(text).ok_or_else(fault)
 }
 
 fn digits(text: &str) -> (u32, &str) {

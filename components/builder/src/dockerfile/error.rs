@@ -1,5 +1,6 @@
 //! What is wrong with a Dockerfile, in the words of Docker's builders.
 
+use model::duration::ParseDurationError;
 use model::{ErrorKind, Kinded};
 
 use super::Lines;
@@ -68,8 +69,8 @@ pub enum Problem {
     Network { value: String },
     #[error("security {value:?} is not valid")]
     Security { value: String },
-    #[error("time: invalid duration {value:?}")]
-    Duration { value: String },
+    #[error(transparent)]
+    Duration(#[from] ParseDurationError),
     #[error("Interval {flag:?} cannot be less than 1ms")]
     ShortInterval { flag: &'static str },
     #[error("strconv.ParseInt: parsing {value:?}: invalid syntax")]

@@ -1,5 +1,7 @@
 //! `RUN --mount=...`: what a command sees besides the file system it changes.
 
+use model::csv::ParseCsvError;
+
 use super::error::Problem;
 
 /// A mount of one command. Text may hold variables, but for `from`.
@@ -203,11 +205,9 @@ impl Fields {
 }
 
 fn boolean(key: &str, value: Option<&str>) -> Result<bool, Problem> {
-    match value {
-        None | Some("true" | "1" | "True" | "TRUE" | "t" | "T") => Ok(true),
-        Some("false" | "0" | "False" | "FALSE" | "f" | "F") => Ok(false),
-        Some(value) => Err(Problem::Mount { reason: format!("invalid value for {key}: {value}") }),
-    }
+    let Some(value) = value else { return Ok(true) };
+    let invalid = || Problem::Mount { reason: format!("invalid value for {key}: {value}") };
+    model::boolean::parse(value).ok_or_else(invalid)
 }
 
 fn number(key: &str, value: &str, radix: u32) -> Result<u32, Problem> {
@@ -218,43 +218,19 @@ fn number(key: &str, value: &str, radix: u32) -> Result<u32, Problem> {
 /// Bytes, with a letter for powers of 1024.
 fn size(value: &str) -> Result<u64, Problem> {
     let bad = || Problem::Mount { reason: format!("invalid value for size: {value}") };
-    let lower = value.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let shift = match lower.get(digits.len()..).unwrap_or_default() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return Err(bad()),
-    };
-    let number: u64 = digits.parse().map_err(|_| bad())?;
-    number.checked_mul(1 << shift).ok_or_else(bad)
+    let bytes = model::size::binary(value).map_err(|_| bad())?;
+    // What is too large to be counted comes out as the largest number.
+    u64::try_from(bytes).ok().filter(|_| bytes < i64::MAX).ok_or_else(bad)
 }
 
-/// Fields parted by commas; one in double quotes may hold commas, and two quotes in it stand for one.
 fn csv(text: &str) -> Result<Vec<String>, Problem> {
-    let mut fields = Vec::new();
-    let mut field = String::new();
-    let mut quoted = false;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                field.push('"');
-            }
-            '"' if quoted || field.is_empty() => quoted = !quoted,
-            '"' => return Err(Problem::Mount { reason: format!("bare \" in {text}") }),
-            ',' if !quoted => fields.push(std::mem::take(&mut field)),
-            character => field.push(character),
-        }
-    }
-    if quoted {
-        return Err(Problem::Mount { reason: format!("extraneous or missing \" in {text}") });
-    }
-    fields.push(field);
-    Ok(fields)
+    model::csv::fields(text).map_err(|error| {
+        let what = match error {
+            ParseCsvError::Bare { .. } => "bare",
+            ParseCsvError::Unended { .. } => "extraneous or missing",
+        };
+        Problem::Mount { reason: format!("{what} \" in {text}") }
+    })
 }
 
 #[cfg(test)]

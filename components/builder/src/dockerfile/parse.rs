@@ -297,39 +297,9 @@ fn retries(value: String) -> Result<u32, Problem> {
 
 /// A duration as Go writes it: `1h30m`, `500ms`. Docker wants at least a millisecond, or 0 for the default.
 fn duration(flag: &'static str, value: String) -> Result<Duration, Problem> {
-    let (negative, positive) = match value.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, value.as_str()),
-    };
-    let Some(nanoseconds) = nanoseconds(positive) else { return Err(Problem::Duration { value }) };
-    if nanoseconds > 0 && (negative || nanoseconds < 1_000_000) {
+    let nanoseconds = model::duration::parse_nanoseconds(&value)?;
+    if nanoseconds != 0 && nanoseconds < 1_000_000 {
         return Err(Problem::ShortInterval { flag });
     }
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
-fn nanoseconds(text: &str) -> Option<u64> {
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest == "0" {
-        return Some(0);
-    }
-    let mut total = 0u64;
-    loop {
-        let length = rest.find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))?;
-        let (number, after) = rest.split_at(length);
-        let units =
-            [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
-        // "m" is the beginning of "ms".
-        let fitting = units.iter().filter_map(|(unit, size)| Some((*size, after.strip_prefix(unit)?)));
-        let (size, left) = fitting.min_by_key(|(_, left)| left.len())?;
-        let amount = number.parse::<f64>().ok()? * size;
-        if !(0.0..9e18).contains(&amount) {
-            return None;
-        }
-        total = total.checked_add(amount as u64)?;
-        rest = left;
-        if rest.is_empty() {
-            return Some(total);
-        }
-    }
+    Ok(Duration::from_nanos(nanoseconds.unsigned_abs()))
 }

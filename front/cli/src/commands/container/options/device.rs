@@ -136,33 +136,5 @@ pub fn parse_gpus(text: &str) -> Result<Json, String> {
 
 /// The fields of one line of comma separated values, quotes respected.
 pub fn csv(text: &str) -> Result<Vec<String>, String> {
-    let mut fields = Vec::new();
-    let mut field = String::new();
-    let mut chars = text.chars().peekable();
-    let mut in_quotes = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if in_quotes && chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            '"' if in_quotes => in_quotes = false,
-            '"' if field.is_empty() => in_quotes = true,
-            '"' => {
-                let column =
-                    fields.iter().map(|field: &String| field.len() + 1).sum::<usize>() + field.len() + 1;
-                return Err(format!("parse error on line 1, column {column}: bare \" in non-quoted-field"));
-            }
-            ',' if !in_quotes => fields.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
-    }
-    if in_quotes {
-        return Err(format!(
-            "parse error on line 1, column {}: extraneous or missing \" in quoted-field",
-            text.len() + 1
-        ));
-    }
-    fields.push(field);
-    Ok(fields)
+    model::csv::fields(text).map_err(|error| error.to_string())
 }
