@@ -180,8 +180,7 @@ impl Images {
         if !names.is_empty() {
             record.last_tagged = Some(now);
         }
-        let image = record.image(content, &self.inner.platform)?;
-        let blobs = record.blobs(content);
+        let (image, blobs) = record.read(content, &self.inner.platform)?;
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
         for name in names {
@@ -200,7 +199,7 @@ impl Images {
 
     /// Whether everything of an image is there and fits together, on a platform if one is given; the image, without names.
     pub(crate) fn check_complete(&self, record: &Record, platform: Option<&Platform>) -> Result<Image> {
-        let mut image = record.image(self.content(), self.platform())?;
+        let (mut image, _) = record.read(self.content(), self.platform())?;
         if let Some(wanted) = platform {
             let (id, platform) = (&image.id, wanted.text());
             let missing = || ImageError::Platform { id: id.clone(), platform };
@@ -302,9 +301,9 @@ fn read_state(content: &Content, store: &Store, platform: &Platform) -> Result<S
     }
     for (key, record) in images.records {
         let id = record.target.digest.clone();
-        match record.image(content, platform) {
-            Ok(image) if id.as_str() == key => {
-                state.blobs.insert(id.clone(), Arc::new(record.blobs(content)));
+        match record.read(content, platform) {
+            Ok((image, blobs)) if id.as_str() == key => {
+                state.blobs.insert(id.clone(), Arc::new(blobs));
                 state.images.insert(id, Arc::new(image));
             }
             Ok(_) => state.damaged.push((id, "its record has another id".to_owned())),

@@ -82,7 +82,7 @@ impl Images {
         let mut record = Record::new(candidate.target, candidate.parent);
         let mut wanted = None;
         if !platforms.is_empty() {
-            let image = record.image(self.content(), self.platform())?;
+            let (image, _) = record.read(self.content(), self.platform())?;
             // The one for this machine is unpacked rather than others.
             wanted = platforms.iter().find(|one| one.accepts(self.platform()) && image.on(one).is_some());
             wanted = wanted.or_else(|| platforms.iter().find(|one| image.on(one).is_some()));

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use oci::image::{Descriptor, media};
+use oci::image::Descriptor;
 use oci::{Digest, Platform};
 
-use crate::record::{Target, blobs, is_attestation, read_target, subject};
+use crate::record::{blobs, is_attestation, listed, subject};
 use crate::{Image, Images, Variant};
 
 /// A manifest of an image, here or not.
@@ -41,24 +41,9 @@ pub enum ManifestKind {
 impl Images {
     /// All manifests of an image in the order of its index; one when it has no index.
     pub fn manifests(&self, image: &Image) -> Vec<ManifestInfo> {
-        let content = self.content();
-        let mut found = Vec::new();
-        let mut todo = vec![(image.target.clone(), 0)];
-        while let Some((descriptor, depth)) = todo.pop() {
-            if depth > 0 && !media::is_index(&descriptor.media_type) {
-                found.push(self.manifest_info(image, descriptor));
-                continue;
-            }
-            match read_target(content, &descriptor) {
-                Ok(Target::Index(index)) if depth < content.limits().index_depth => {
-                    todo.extend(index.manifests.into_iter().rev().map(|one| (one, depth + 1)));
-                }
-                Ok(Target::Manifest(_)) => found.push(self.manifest_info(image, descriptor)),
-                // What cannot be read offers nothing.
-                _ => {}
-            }
-        }
-        found
+        // What cannot be read offers nothing.
+        let listed = listed(self.content(), &image.target).unwrap_or_default();
+        listed.into_iter().map(|one| self.manifest_info(image, one)).collect()
     }
 
     fn manifest_info(&self, image: &Image, descriptor: Descriptor) -> ManifestInfo {

@@ -71,11 +71,12 @@ impl Record {
         }
     }
 
-    /// Reads the documents. Names are filled in by the caller.
-    pub(crate) fn image(&self, content: &Content, platform: &Platform) -> Result<Image> {
+    /// Reads the documents: the image, whose names are filled in by the caller, and all blobs it is made of.
+    pub(crate) fn read(&self, content: &Content, platform: &Platform) -> Result<(Image, HashSet<Digest>)> {
         let (first, others) = self.variants(content, platform)?;
-        let content_size = self.blobs(content).iter().filter_map(|blob| content.size(blob)).sum();
-        Ok(Image {
+        let blobs = blobs(content, &self.target, &self.left_out);
+        let content_size = blobs.iter().filter_map(|blob| content.size(blob)).sum();
+        let image = Image {
             id: self.target.digest.clone(),
             target: self.target.clone(),
             manifest: first.manifest,
@@ -91,7 +92,8 @@ impl Record {
             last_used: self.last_used,
             added: self.added,
             content_size,
-        })
+        };
+        Ok((image, blobs))
     }
 
     /// What there is of each platform: the one that is shown, else the one for this machine, else the first one that is
@@ -148,11 +150,6 @@ impl Record {
         });
         Ok(found)
     }
-
-    /// All blobs the image is made of, as far as they are there: documents of every platform, and layers.
-    pub(crate) fn blobs(&self, content: &Content) -> HashSet<Digest> {
-        blobs(content, &self.target, &self.left_out)
-    }
 }
 
 impl Variant {
@@ -189,25 +186,31 @@ pub(crate) fn without(
     let variants = std::iter::once(image.variant()).chain(image.others.iter().cloned());
     let wanted = |one: &Variant| platforms.iter().any(|platform| platform.accepts(one.platform()));
     let kept: HashSet<Digest> = variants.filter(wanted).map(|one| one.manifest.digest).collect();
-    let mut out = BTreeSet::new();
+    let about = |one: &Descriptor| subject(one).unwrap_or_else(|| one.digest.clone());
+    let others = listed(content, target)?.into_iter().filter(|one| one.digest != target.digest);
+    Ok(others.filter(|one| !kept.contains(&about(one))).map(|one| one.digest).collect())
+}
+
+/// All manifests an index lists, in its order, those of indexes within it too, here or not; a manifest itself.
+pub(crate) fn listed(content: &Content, target: &Descriptor) -> Result<Vec<Descriptor>> {
+    let mut found = Vec::new();
     let mut todo = vec![(target.clone(), 0)];
     while let Some((descriptor, depth)) = todo.pop() {
-        let index = match read_target(content, &descriptor) {
-            Ok(Target::Index(index)) if depth < content.limits().index_depth => index,
-            Ok(_) => continue,
-            Err(error) if depth == 0 => return Err(error),
-            Err(_) => continue,
-        };
-        for manifest in index.manifests {
-            let about = subject(&manifest).unwrap_or_else(|| manifest.digest.clone());
-            if media::is_index(&manifest.media_type) {
-                todo.push((manifest, depth + 1));
-            } else if !kept.contains(&about) {
-                out.insert(manifest.digest);
+        if depth > 0 && !media::is_index(&descriptor.media_type) {
+            found.push(descriptor);
+            continue;
+        }
+        match read_target(content, &descriptor) {
+            Ok(Target::Index(index)) if depth < content.limits().index_depth => {
+                todo.extend(index.manifests.into_iter().rev().map(|one| (one, depth + 1)));
             }
+            Ok(Target::Manifest(_)) => found.push(descriptor),
+            Err(error) if depth == 0 => return Err(error),
+            // What cannot be read, or is too deep, lists nothing.
+            _ => {}
         }
     }
-    Ok(out)
+    Ok(found)
 }
 
 /// Manifests, and the attestations about them that an index has.

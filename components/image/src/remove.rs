@@ -81,8 +81,8 @@ impl Images {
         }
         let mut record = Record::of(&image);
         record.left_out.extend(with_attestations(content, &image.target, &gone)?);
-        let (before, after) = (Record::of(&image).blobs(content), record.blobs(content));
-        let (id, changed) = (image.id.clone(), record.image(content, self.platform())?);
+        let (id, before) = (image.id.clone(), self.blobs(&image.id));
+        let (changed, after) = record.read(content, self.platform())?;
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
         transaction.commit_durable()?;
