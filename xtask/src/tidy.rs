@@ -36,7 +36,7 @@ pub(crate) const REASONS: [(&str, &str); 25] = [
 ];
 
 /// Ranks by folder; a crate may use crates of a lower rank, and base crates only those before them in this list.
-const BASE_ORDER: [&str; 16] = [
+const BASE_ORDER: [&str; 17] = [
     "base/model",
     "base/oci",
     "base/api",
@@ -46,6 +46,7 @@ const BASE_ORDER: [&str; 16] = [
     "base/shim-protocol",
     "base/store",
     "base/archive",
+    "base/build-context",
     "base/erofs",
     "base/transport",
     "base/registry-client",
