@@ -42,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) hierarchies: Hierarchies,
     pub(crate) seccomp: containers::filter::FilterCache,
     pub(crate) worker: Worker,
+    pub(crate) build: crate::build::Shared,
     live: Mutex<HashMap<ContainerId, Arc<Live>>>,
     closing: std::sync::atomic::AtomicBool,
 }
@@ -86,6 +87,7 @@ impl Engine {
             hierarchies,
             seccomp: containers::filter::FilterCache::default(),
             worker: Worker::default(),
+            build: crate::build::Shared::default(),
             live: Mutex::default(),
             closing: std::sync::atomic::AtomicBool::new(false),
         });
@@ -129,6 +131,11 @@ impl Engine {
     /// Registries.
     pub fn registries(&self) -> crate::registry::Registries<'_> {
         crate::registry::Registries { inner: &self.inner }
+    }
+
+    /// Builds.
+    pub fn builds(&self) -> crate::build::Builds<'_> {
+        crate::build::Builds { inner: &self.inner }
     }
 
     /// Volumes.

@@ -8,6 +8,7 @@
 //!   content/ ...                  components/image
 //!   snapshots/ ...                components/snapshot
 //!   volumes/<name>/_data          components/volume
+//!   build-mounts/<id>/            cache mounts of builds
 //!   tmp/                          emptied at each start
 //! <exec-root>/                    0700
 //!   containers/<id>/              shim.sock exit.json record.json     (auto-removed containers only)
@@ -61,6 +62,16 @@ impl Layout {
     /// Snapshot driver's folder.
     pub fn snapshot_dir(&self) -> PathBuf {
         self.data_root.join("snapshots")
+    }
+
+    /// Folders of the cache mounts of builds.
+    pub fn cache_mounts_dir(&self) -> PathBuf {
+        self.data_root.join("build-mounts")
+    }
+
+    /// A root without files.
+    pub fn empty_dir(&self) -> PathBuf {
+        self.exec_root.join("empty")
     }
 
     /// Volumes.

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod build;
 pub mod config;
 pub mod container;
 mod engine;

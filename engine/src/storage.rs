@@ -21,9 +21,14 @@ use crate::error::Context;
 use crate::layout::Layout;
 use crate::{Error, Result, etc};
 
+mod inherited;
+
+pub(crate) use inherited::{defaults, health_document};
+
 /// The storage components of one engine.
 pub(crate) struct Storage {
     pub(crate) images: Images,
+    pub(crate) build_cache: crate::build::Cache,
     pub(crate) snapshots: Snapshots,
     pub(crate) volumes: Volumes,
 }
@@ -40,7 +45,7 @@ pub(crate) struct Image {
     /// What containers inherit.
     pub(crate) defaults: ImageDefaults,
     /// Its layers, lowest first.
-    diff_ids: Vec<Digest>,
+    pub(crate) diff_ids: Vec<Digest>,
 }
 
 /// A volume that a new container uses.
@@ -56,8 +61,16 @@ pub(crate) struct Acquired {
 
 impl Storage {
     pub(crate) fn open(store: &Store, layout: &Layout, driver: DriverChoice) -> Result<Self> {
+        let build_cache = crate::build::Cache::open(store)?;
+        let images = Images::open_pinned(
+            &layout.image_dir(),
+            store.clone(),
+            ::image::Limits::DEFAULT,
+            build_cache.blobs(),
+        );
         Ok(Self {
-            images: Images::open(&layout.image_dir(), store.clone()).map_err(Error::from_kinded)?,
+            images: images.map_err(Error::from_kinded)?,
+            build_cache,
             snapshots: Snapshots::open(&layout.snapshot_dir(), driver).map_err(Error::from_kinded)?,
             volumes: Volumes::open(&layout.volume_dir(), store.clone()).map_err(Error::from_kinded)?,
         })
@@ -84,16 +97,29 @@ impl Storage {
         if self.snapshots.is_unpacked(image.diff_ids()) {
             return Ok(());
         }
+        let blob = |index: usize| image.layers.get(index).map(|layer| layer.blob.digest.clone());
+        self.unpack_blobs(image.diff_ids(), &blob)
+    }
+
+    /// Unpacks layers that are not there yet, given their blobs.
+    pub(crate) fn unpack_blobs(
+        &self,
+        diff_ids: &[Digest],
+        blob: &(dyn Fn(usize) -> Option<Digest> + Sync),
+    ) -> Result<()> {
+        if self.snapshots.is_unpacked(diff_ids) {
+            return Ok(());
+        }
         let _lease = self.snapshots.lease();
         let open = |index: usize, diff_id: &Digest| {
-            let plain = image.layers.get(index).filter(|layer| layer.blob.digest == *diff_id);
-            match plain {
+            let blob = blob(index).ok_or(std::io::ErrorKind::NotFound)?;
+            if blob == *diff_id {
                 // Not compressed: the blob is the tar, and was verified when it came in.
-                Some(layer) => Ok(LayerSource::File(self.images.content().path(&layer.blob.digest))),
-                None => self.images.open_layer(image, index).map(LayerSource::Stream),
+                return Ok(LayerSource::File(self.images.content().path(&blob)));
             }
+            self.images.open_tar(&blob, diff_id).map(LayerSource::Stream)
         };
-        self.snapshots.unpack(image.diff_ids(), &open).map_err(Error::from_kinded)
+        self.snapshots.unpack(diff_ids, &open).map_err(Error::from_kinded)
     }
 
     /// Keeps an image that is complete, once it is unpacked: what does not unpack leaves nothing.
@@ -121,11 +147,13 @@ impl Storage {
 
     /// Removes the layers no image and no container stands on any more; their chain ids.
     pub(crate) fn collect_layers(&self) -> Result<Vec<Digest>> {
-        let images = || self.images.list();
         let chains = |image: &Arc<::image::Image>| {
             image.all_diff_ids().flat_map(Snapshots::chains).collect::<Vec<_>>()
         };
-        let keep = || images().iter().flat_map(chains).collect();
+        let keep = || {
+            let of_images = self.images.list();
+            of_images.iter().flat_map(chains).chain(self.build_cache.chains()).collect()
+        };
         self.snapshots.collect(keep).map_err(Error::from_kinded)
     }
 
@@ -338,37 +366,6 @@ pub(crate) fn mount_detached(stack: &Stack) -> Result<RootDir> {
         ..linux::overlay::Overlay::default()
     };
     overlay.mount().map(RootDir::from_fd).doing(|| "mounting the container's root".to_owned())
-}
-
-/// What containers of an image inherit.
-pub(crate) fn defaults(image: &::image::Image) -> ImageDefaults {
-    let config = &image.config.config;
-    ImageDefaults {
-        env: config.env.clone().unwrap_or_default(),
-        cmd: config.cmd.clone().unwrap_or_default(),
-        entrypoint: config.entrypoint.clone(),
-        user: config.user.clone(),
-        working_dir: config.working_dir.clone(),
-        labels: config.labels.clone().unwrap_or_default(),
-        exposed_ports: config.exposed_ports.clone().unwrap_or_default(),
-        volumes: config.volumes.clone().unwrap_or_default(),
-        stop_signal: config.stop_signal.clone(),
-        healthcheck: config.healthcheck.as_ref().map(health_document),
-        shell: config.shell.clone(),
-        on_build: config.on_build.clone(),
-    }
-}
-
-/// An image's health check as the API's document.
-pub(crate) fn health_document(check: &oci::image::Healthcheck) -> api::container::HealthConfig {
-    api::container::HealthConfig {
-        test: check.test.clone(),
-        interval: check.interval,
-        timeout: check.timeout,
-        start_period: check.start_period,
-        start_interval: check.start_interval,
-        retries: check.retries,
-    }
 }
 
 /// The image as it is on a platform.

@@ -1,5 +1,6 @@
 //! One binary for all end-to-end tests, so that they link once; each test has an engine of its own.
 
+mod build;
 mod container;
 mod crash;
 mod fault;

@@ -254,6 +254,11 @@ pub fn sorted_names(directory: impl AsFd) -> rustix::io::Result<Vec<CString>> {
     Ok(names)
 }
 
+/// The extended attributes of an open file that belong into an archive.
+pub fn xattrs_of(file: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    xattrs(file.as_fd())
+}
+
 fn xattrs(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut names = [0u8; 4096];
     let length = match rustix::fs::flistxattr(file, &mut names) {

@@ -51,27 +51,34 @@ impl Drop for RawMode {
     }
 }
 
-/// Reads one line without echo, for passwords.
+/// Reads one line without echo, for passwords. `ask` shows the question; it is called when the echo is off already, so
+/// that nobody answers too early and is seen.
 ///
 /// # Errors
-/// When the descriptor is no terminal or reading fails.
-pub fn read_secret(terminal: BorrowedFd<'_>) -> std::io::Result<String> {
+/// When the descriptor is no terminal, asking or reading fails.
+pub fn read_secret(
+    terminal: BorrowedFd<'_>,
+    ask: impl FnOnce() -> std::io::Result<()>,
+) -> std::io::Result<String> {
     let before = tcgetattr(terminal)?;
     let mut quiet = before.clone();
     quiet.local_modes.remove(rustix::termios::LocalModes::ECHO);
     tcsetattr(terminal, OptionalActions::Now, &quiet)?;
+    let line = ask().and_then(|()| read_line(terminal));
+    tcsetattr(terminal, OptionalActions::Now, &before)?;
+    Ok(String::from_utf8_lossy(&line?).trim_end_matches('\r').to_owned())
+}
+
+fn read_line(terminal: BorrowedFd<'_>) -> std::io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut byte = [0];
-    let result = loop {
+    loop {
         match rustix::io::read(terminal, &mut byte) {
-            Ok(0) => break Ok(()),
-            Ok(_) if byte == [b'\n'] => break Ok(()),
+            Ok(0) => return Ok(line),
+            Ok(_) if byte == [b'\n'] => return Ok(line),
             Ok(_) => line.extend_from_slice(&byte),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => break Err(error),
+            Err(error) => return Err(error.into()),
         }
-    };
-    tcsetattr(terminal, OptionalActions::Now, &before)?;
-    result?;
-    Ok(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
+    }
 }

@@ -16,7 +16,7 @@ pub use heredoc::Heredoc;
 pub use instruction::{
     Add, Argument, Command, Copy, Expose, From, Health, Instruction, KeyValue, Run, Sources, Trigger,
 };
-pub use mount::{CacheMount, Mount, MountKind, Sharing};
+pub use mount::{Access, CacheMount, Mount, MountKind, Sharing};
 pub use source::Directives;
 pub use words::{Expanded, Expansion, Values};
 
@@ -124,6 +124,14 @@ impl Dockerfile {
         let by_name = self.stages.iter().rposition(named);
         by_name.or_else(|| target.parse().ok().filter(|number| *number < self.stages.len()))
     }
+}
+
+/// Reads a trigger of an image: an instruction in one text, its heredocs behind it.
+///
+/// # Errors
+/// For what is no instruction, or none that a trigger may be.
+pub fn trigger_instruction(text: &str, escape: char) -> Result<Instruction, Problem> {
+    parse::trigger_instruction(text, escape)
 }
 
 #[cfg(test)]

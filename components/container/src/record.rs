@@ -109,7 +109,7 @@ impl ContainerRecord {
 
     /// Whether the record dies with the container and is kept in memory file systems only.
     pub fn is_ephemeral(&self) -> bool {
-        self.config.auto_remove
+        self.config.auto_remove || self.config.build_step
     }
 }
 
@@ -149,6 +149,8 @@ pub struct Config {
     pub restart: RestartPolicy,
     /// Removed when it exits.
     pub auto_remove: bool,
+    /// A step of a build: whoever builds removes it, and an engine that finds it left over does.
+    pub build_step: bool,
     /// Where output is recorded.
     pub log: LogConfig,
     /// wharf's own init is process 1.

@@ -75,6 +75,19 @@ impl Images {
         Pending::new(self, Record::new(target, parent), names, None, lease)
     }
 
+    /// Makes an image of layers whose blobs are here. `config` says everything, the layers' diff ids included.
+    pub fn assemble(
+        &self,
+        config: &ImageConfig,
+        layers: Vec<Descriptor>,
+        names: Vec<Reference>,
+    ) -> Result<Pending> {
+        let lease = self.lease();
+        let target = self.put_manifest(config, layers)?;
+        let names = names.into_iter().map(Reference::or_latest).collect();
+        Pending::new(self, Record::new(target, None), names, None, lease)
+    }
+
     /// Writes the documents of an image of this platform.
     pub(crate) fn put_manifest(&self, config: &ImageConfig, layers: Vec<Descriptor>) -> Result<Descriptor> {
         let encode_error = |source| ImageError::Document { what: "the new image".to_owned(), source };

@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     writer: Mutex<()>,
     /// Counted: more than one means somebody is taking in content.
     pub(crate) lease: Arc<()>,
+    /// Blobs that stay although no image is made of them.
+    pins: Mutex<HashSet<Digest>>,
 }
 
 #[derive(Default, Clone)]
@@ -54,6 +56,11 @@ impl Images {
 
     /// With limits of choice.
     pub fn open_with(root: &Path, store: Store, limits: Limits) -> Result<Self> {
+        Self::open_pinned(root, store, limits, HashSet::new())
+    }
+
+    /// With blobs that stay although no image is made of them ([`Self::set_pins`]).
+    pub fn open_pinned(root: &Path, store: Store, limits: Limits, pins: HashSet<Digest>) -> Result<Self> {
         let content = Content::open(root, limits)?;
         let platform = Platform::host();
         let state = read_state(&content, &store, &platform)?;
@@ -64,6 +71,7 @@ impl Images {
             state: RwLock::new(state),
             writer: Mutex::new(()),
             lease: Arc::new(()),
+            pins: Mutex::new(pins),
         };
         let images = Self { inner: Arc::new(inner) };
         images.content().note_fresh(images.content().list()?);
@@ -117,14 +125,32 @@ impl Images {
     /// layer's diff id. Decompressing and hashing run in a thread of their own.
     pub fn open_layer(&self, image: &Image, index: usize) -> io::Result<Box<dyn Read + Send>> {
         let layer = image.layers.get(index).ok_or(io::ErrorKind::NotFound)?;
-        let blob = self.content().open_blob(&layer.blob.digest).map_err(io::Error::other)?;
-        if layer.blob.digest == layer.diff_id {
+        self.open_tar(&layer.blob.digest, &layer.diff_id)
+    }
+
+    /// The same for a blob that has the layer of a diff id.
+    pub fn open_tar(&self, blob: &Digest, diff_id: &Digest) -> io::Result<Box<dyn Read + Send>> {
+        let file = self.content().open_blob(blob).map_err(io::Error::other)?;
+        if blob == diff_id {
             // Not compressed: it was verified when it came in.
-            return Ok(Box::new(io::BufReader::with_capacity(256 << 10, blob)));
+            return Ok(Box::new(io::BufReader::with_capacity(256 << 10, file)));
         }
-        let stream = Inflated::new(blob, self.content().limits().expansion).map_err(io::Error::other)?;
-        let stream = Verified::new(stream, layer.diff_id.clone());
+        let stream = Inflated::new(file, self.content().limits().expansion).map_err(io::Error::other)?;
+        let stream = Verified::new(stream, diff_id.clone());
         Ok(Box::new(archive::pipe::ahead(stream)?))
+    }
+
+    /// Changes which blobs stay although no image is made of them; those that lose that go with the next collection.
+    pub fn set_pins(&self, pins: HashSet<Digest>) {
+        let mut held = self.inner.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *held, pins);
+        self.content().note_fresh(before.difference(&held).cloned());
+    }
+
+    /// Removes blobs nobody refers to any more.
+    pub fn collect(&self) -> Result<()> {
+        let writer = self.lock();
+        self.collect_garbage(&writer)
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -258,6 +284,8 @@ impl Images {
         for blobs in images {
             gone.retain(|blob| !blobs.contains(blob));
         }
+        let pins = self.inner.pins.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        gone.retain(|blob| !pins.contains(blob));
         gone.iter().try_for_each(|blob| content.remove(blob))
     }
 }

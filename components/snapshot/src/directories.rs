@@ -58,6 +58,12 @@ impl Form for Directories {
         measure_path(&files)
     }
 
+    fn adopt(&self, directory: &Path, upper: &Path) -> Result<Option<Usage>> {
+        let files = directory.join("fs");
+        std::fs::rename(upper, &files).map_err(file_error("take", upper))?;
+        measure_path(&files).map(Some)
+    }
+
     fn lowers(&self, layout: &Layout, layers: &[Digest]) -> Result<Vec<Lower>> {
         Ok(layers.iter().rev().map(|chain| layout.layer(chain).join("fs").into()).collect())
     }

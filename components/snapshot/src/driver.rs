@@ -35,6 +35,10 @@ pub trait Driver: Send + Sync {
     /// driver may keep a second name of it instead of a copy.
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()>;
 
+    /// Makes a layer of what a snapshot changed, which is exactly what the tar (as for [`Self::add_layer_file`]) has. The
+    /// snapshot may lose its files to it: it can only be removed afterwards.
+    fn commit_layer(&self, key: &str, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()>;
+
     /// The files of one layer, with overlayfs' whiteouts, to be compared with its tar.
     fn open_layer(&self, chain: &Digest) -> Result<linux::root::RootDir>;
 

@@ -168,6 +168,12 @@ impl Snapshots {
         self.driver.add_layer_file(chain, parent, tar)
     }
 
+    /// Makes a layer of what a snapshot changed, given the tar of it, as [`Self::write_diff`] wrote it. The snapshot can
+    /// only be removed afterwards.
+    pub fn commit_layer(&self, key: &str, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
+        self.driver.commit_layer(key, chain, parent, tar)
+    }
+
     /// Compares a layer with its uncompressed tar, which is read to its end; answers what differs, in words.
     pub fn check_layer(&self, chain: &Digest, tar: &mut dyn Read) -> Result<Vec<String>> {
         let root = self.driver.open_layer(chain)?;

@@ -50,6 +50,11 @@ pub trait Form: Send + Sync {
     /// Fills a fresh directory with a layer; answers its size.
     fn fill(&self, directory: &Path, chain: &Digest, tar: LayerTar<'_>) -> Result<Usage>;
 
+    /// The same from a writable directory that becomes the layer's own; none when the form cannot use it.
+    fn adopt(&self, _directory: &Path, _upper: &Path) -> Result<Option<Usage>> {
+        Ok(None)
+    }
+
     /// What to stack for a chain of layers (lowest first, at least one), the uppermost first.
     fn lowers(&self, layout: &Layout, layers: &[Digest]) -> Result<Vec<Lower>>;
 
@@ -204,6 +209,23 @@ impl<F: Form> Driver for Stacked<F> {
 
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
         self.add(chain, parent, LayerTar::File(tar))
+    }
+
+    fn commit_layer(&self, key: &str, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
+        self.active(key)?;
+        if self.has_layer(chain) {
+            return Ok(());
+        }
+        let fresh = self.layout.fresh()?;
+        let adopted = self.form.adopt(&fresh, &self.layout.active(key).join("upper"));
+        let result = adopted.and_then(|usage| match usage {
+            Some(usage) => self.show_layer(&fresh, chain, parent, usage).map(|()| true),
+            None => Ok(false),
+        });
+        if fresh.exists() {
+            self.trash.take(&fresh);
+        }
+        if result? { Ok(()) } else { self.add(chain, parent, LayerTar::File(tar)) }
     }
 
     fn open_layer(&self, chain: &Digest) -> Result<RootDir> {

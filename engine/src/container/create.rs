@@ -19,6 +19,25 @@ use crate::{Error, Result};
 pub(crate) const SETTINGS: &str = "settings";
 
 pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result<CreateResponse> {
+    create_on(inner, parameters, None)
+}
+
+/// A container for one command of a build, above layers that need not be an image's. It has no record on disk; whoever
+/// made it removes it.
+pub(crate) fn create_step(
+    inner: &Arc<Inner>,
+    parameters: CreateParameters,
+    root: Image,
+) -> Result<CreateResponse> {
+    create_on(inner, parameters, Some(root))
+}
+
+fn create_on(
+    inner: &Arc<Inner>,
+    parameters: CreateParameters,
+    step: Option<Image>,
+) -> Result<CreateResponse> {
+    let is_step = step.is_some();
     let CreateParameters { name, platform, mut request, version } = parameters;
     let config = inner.config();
     let find_container = |reference: &str| inner.find(reference).map(|found| found.id().to_string());
@@ -30,7 +49,10 @@ pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result
     };
     let mut checked = validate::check(&mut request, &context)?;
     let platform = platform.filter(|text| !text.is_empty() && !version.below(41));
-    let image = find_image(inner, &request, platform.as_deref())?;
+    let image = match step {
+        Some(root) => Some(root),
+        None => find_image(inner, &request, platform.as_deref())?,
+    };
     if let Some(image) = &image {
         if platform.is_none() {
             checked.warnings.extend(foreign(&image.platform));
@@ -60,6 +82,7 @@ pub(crate) fn create(inner: &Arc<Inner>, parameters: CreateParameters) -> Result
     record.image_id = image.as_ref().map(|image| image.id.clone()).unwrap_or_default();
     record.image_manifest = image.as_ref().map(|image| image.manifest.clone());
     record.mounts = mounts;
+    record.config.build_step = is_step;
     inner.step("create.record")?;
     let warnings = checked.warnings;
     let container = inner.containers.insert(record).map_err(Error::from_kinded)?;

@@ -70,6 +70,7 @@ fn record_config(request: &CreateRequest, checked: &Checked) -> ::container::Con
         health: config.healthcheck.as_ref().and_then(|check| health_check(check, config.shell.as_deref())),
         restart: checked.restart,
         auto_remove: host.auto_remove,
+        build_step: false,
         log: LogConfig {
             driver: host.log_config.driver.clone(),
             options: host.log_config.config.clone().unwrap_or_default(),

@@ -104,7 +104,7 @@ pub(super) fn shim_create(
         "local" => LogTarget::Local { path: local_log_path(inner, record), rotation },
         _ => LogTarget::JsonFile { path: paths.log.clone(), rotation, attributes: log_attributes(record) },
     };
-    let (rootfs, mount) = inner.storage.shim_root(&record.snapshot, config.auto_remove)?;
+    let (rootfs, mount) = inner.storage.shim_root(&record.snapshot, record.is_ephemeral())?;
     let create = Create {
         id: record.id.to_string(),
         spec,

@@ -31,7 +31,7 @@ pub mod parameters;
 pub(crate) mod pattern;
 mod pause;
 pub mod port_spec;
-mod remove;
+pub(crate) mod remove;
 mod rename;
 pub(crate) mod restore;
 pub mod security;

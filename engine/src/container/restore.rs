@@ -29,7 +29,9 @@ pub(crate) fn restore(inner: &Arc<Inner>) -> Result<()> {
         if !supervised.contains(container.id()) {
             bring_up_to_date(inner, &container);
         }
-        if restarts(&container) {
+        if container.record().config.build_step {
+            remove_step(inner, container);
+        } else if restarts(&container) {
             to_start.push(container);
         }
     }
@@ -165,6 +167,17 @@ fn bring_up_to_date(inner: &Arc<Inner>, container: &Arc<Container>) {
     if container.record().config.auto_remove && !container.record().lifecycle.state.is_running() {
         remove::remove_after_exit(inner, container);
     }
+}
+
+/// What a build was doing when its engine ended: whoever waited for it is gone.
+fn remove_step(inner: &Arc<Inner>, container: Arc<Container>) {
+    let job_inner = Arc::clone(inner);
+    inner.worker.run(move || {
+        let _operation = container.operate();
+        if let Err(error) = remove::remove_held(&job_inner, &container, true, true) {
+            eprintln!("container {}: removing a build's step failed: {error}", container.id());
+        }
+    });
 }
 
 fn record_end(container: &Container, exit: &Exit) {

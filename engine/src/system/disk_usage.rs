@@ -31,10 +31,23 @@ pub(super) fn disk_usage(inner: &Inner, types: &[String]) -> Result<DiskUsage> {
         add_volumes(inner, &mut usage);
     }
     if wanted("build-cache") {
-        usage.build_cache = Some(Vec::new());
-        usage.build_cache_usage = Some(Usage { items: Some(Vec::new()), ..Usage::default() });
+        add_build_cache(inner, &mut usage);
     }
     Ok(usage)
+}
+
+/// What images have, too, takes no room of its own.
+fn add_build_cache(inner: &Inner, usage: &mut DiskUsage) {
+    let items = crate::build::cached(inner);
+    let own = items.iter().filter(|item| !item.shared).map(|item| item.size).sum();
+    usage.build_cache_usage = Some(Usage {
+        active_count: 0,
+        items: Some(items.clone()),
+        reclaimable: own,
+        total_count: count(items.len()),
+        total_size: own,
+    });
+    usage.build_cache = Some(items);
 }
 
 fn count(number: usize) -> i64 {

@@ -151,7 +151,6 @@ pub(crate) fn encode(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-/// Writes one document of a stream, with its line end.
 /// Writes a line of progress. Until 1.52 the bar went along as text, for clients that draw none; as wide as Docker's, which
 /// has no terminal either.
 pub(crate) fn write_progress(
@@ -174,6 +173,7 @@ pub(crate) fn write_progress(
     write_record(output, &shown, "\r\n")
 }
 
+/// Writes one document of a stream, with its line end.
 pub(crate) fn write_record(
     output: &mut impl Write,
     document: &impl Serialize,

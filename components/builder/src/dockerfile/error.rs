@@ -99,6 +99,35 @@ pub enum Problem {
     Modifier { modifier: String },
     #[error("{name}: {message}")]
     Demanded { name: String, message: String },
+    #[error(
+        "{}",
+        if *classic { format!("failed to reach build target {name} in Dockerfile") } else { format!("target stage {name:?} could not be found") }
+    )]
+    NoTarget { name: String, classic: bool },
+    #[error("base name ({base}) should not be blank")]
+    BlankBase { base: String },
+    #[error("{text:?}: unknown operating system or architecture: invalid argument")]
+    Platform { text: String },
+    #[error("invalid from flag value {from}: no stage of this name or number comes before stage {index}")]
+    NoSource { from: String, index: usize },
+    #[error("cannot normalize nothing")]
+    EmptyWorkdir,
+    #[error("No command specified")]
+    NoCommand,
+    #[error("parsing produced an invalid run command: {words:?}")]
+    BadRun { words: Vec<String> },
+    #[error("checksum can't be specified for multiple or non-HTTP(S) sources")]
+    Checksum,
+    #[error(
+        "When using {keyword} with more than one source file, the destination must be a directory and end with a /"
+    )]
+    ManySources { keyword: &'static str },
+    #[error("Unknown signal {signal}")]
+    Signal { signal: String },
+    #[error("Invalid containerPort: {port}")]
+    Port { port: String },
+    #[error("Invalid proto: {protocol}")]
+    Protocol { protocol: String },
 }
 
 impl Problem {

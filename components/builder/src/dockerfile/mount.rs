@@ -39,7 +39,7 @@ pub enum MountKind {
 }
 
 /// A cache's own options.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CacheMount {
     /// What it is known by; its target when absent.
     pub id: Option<String>,
@@ -56,7 +56,7 @@ pub struct CacheMount {
 }
 
 /// Who may use a cache at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub enum Sharing {
     /// Everybody.
     Shared,

@@ -142,6 +142,17 @@ fn stage_name(written: &str) -> Result<String, Problem> {
     if good { Ok(name) } else { Err(Problem::StageName { name: written.to_owned() }) }
 }
 
+/// An instruction an image has for those that are built from it.
+pub(super) fn trigger_instruction(text: &str, escape: char) -> Result<Instruction, Problem> {
+    let source = source::read_with(text, escape).map_err(|error| error.problem)?;
+    let [statement] = source.statements.as_slice() else { return Err(Problem::NoInstructions) };
+    match keyword(&statement.keyword)? {
+        keyword @ ("FROM" | "MAINTAINER") => Err(Problem::NoTrigger { keyword }),
+        "ONBUILD" => Err(Problem::ChainedTrigger),
+        keyword => instruction(keyword, &statement.rest, &statement.heredocs, escape),
+    }
+}
+
 /// An instruction of a stage.
 pub(super) fn instruction(
     keyword: &'static str,

@@ -67,7 +67,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Source, DockerfileError> {
         Problem::NotUtf8.at(Lines::one(line))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let directives = directives(text)?;
+    statements(text, directives(text)?)
+}
+
+/// Takes a trigger apart, whose file said what escapes.
+pub(crate) fn read_with(text: &str, escape: char) -> Result<Source, DockerfileError> {
+    if text.len() > LONGEST {
+        return Err(Problem::TooLong { what: "file", limit: LONGEST }.into());
+    }
+    statements(text, Directives { syntax: None, escape, check: None })
+}
+
+fn statements(text: &str, directives: Directives) -> Result<Source, DockerfileError> {
     let mut source = Source { directives, statements: Vec::new(), warnings: Vec::new() };
     let mut cursor = Cursor { lines: text.lines().enumerate(), at: 0 };
     let mut comments = Vec::new();

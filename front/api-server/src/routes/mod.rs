@@ -1,5 +1,7 @@
 //! The table of routes: which handler answers which path. The order matters: the first match wins.
 
+mod build;
+mod build_lines;
 mod container;
 mod container_archive;
 mod container_stream;
@@ -82,9 +84,9 @@ pub(crate) const TABLE: &[Route] = &[
     delete("/images/{*}", image::remove),
     post("/commit", image::commit),
     get("/distribution/{*}/json", registry::inspect),
-    post("/build", unavailable::build),
-    post("/build/prune", unavailable::build_prune),
-    post("/build/cancel", unavailable::build_cancel),
+    post("/build", build::build),
+    post("/build/prune", build::prune),
+    post("/build/cancel", build::cancel),
     get("/volumes", volume::list),
     get("/volumes/{*}", volume::inspect),
     post("/volumes/create", volume::create),

@@ -88,7 +88,7 @@ fn caller(call: &Call<'_, '_>) -> Caller {
 }
 
 /// Base64 for URLs, with padding or without; what cannot be read counts as nothing, as with Docker.
-fn decode(text: &str) -> Option<AuthConfig> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     let bare = text.trim().trim_end_matches('=');
     let url = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(bare);
     let bytes = url.or_else(|_| base64::engine::general_purpose::STANDARD_NO_PAD.decode(bare)).ok()?;
@@ -118,14 +118,14 @@ fn streamed(
 }
 
 /// An answer that begins with its first line.
-enum Output<'x, 'c> {
+pub(crate) enum Output<'x, 'c> {
     Waiting(&'x mut Exchange<'c>, ResponseHead),
     Open(StreamWriter<'x>),
     Gone,
 }
 
 impl Output<'_, '_> {
-    fn write(&mut self, progress: &Progress, version: ApiVersion, stop: &Stop) {
+    pub(crate) fn write(&mut self, progress: &Progress, version: ApiVersion, stop: &Stop) {
         if let Err(error) = self.try_write(progress, version) {
             // Whoever wanted it is gone.
             let _ = error;
@@ -134,7 +134,7 @@ impl Output<'_, '_> {
         }
     }
 
-    fn try_write(&mut self, progress: &Progress, version: ApiVersion) -> std::io::Result<()> {
+    pub(crate) fn try_write(&mut self, progress: &Progress, version: ApiVersion) -> std::io::Result<()> {
         if matches!(self, Self::Waiting(..))
             && let Self::Waiting(exchange, head) = std::mem::replace(self, Self::Gone)
         {
@@ -149,7 +149,7 @@ impl Output<'_, '_> {
         }
     }
 
-    fn finish(self) -> Answer {
+    pub(crate) fn finish(self) -> Answer {
         match self {
             Self::Open(writer) => Ok(writer.finish()?),
             Self::Waiting(exchange, head) => Ok(exchange.respond(&head, b"")?),
@@ -170,7 +170,11 @@ mod tests {
             base64::engine::general_purpose::STANDARD.encode(json),
             base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json),
         ] {
-            assert_eq!(decode(&text).map(|found| found.username).as_deref(), Some("a?>"), "{text}");
+            assert_eq!(
+                decode(&text).map(|found: AuthConfig| found.username).as_deref(),
+                Some("a?>"),
+                "{text}"
+            );
         }
         assert_eq!(decode("e30="), Some(AuthConfig::default()));
         assert_eq!(decode("%%%"), None);

@@ -1,7 +1,5 @@
 //! Answers of routes whose feature this engine does not have yet, in Docker's words where Docker has such a state.
 
-use api::system::BuildPruneResponse;
-
 use crate::call::Call;
 use crate::failure::Failure;
 
@@ -47,25 +45,6 @@ pub(crate) fn plugin(call: &mut Call<'_, '_>) -> Answer {
 /// Getting plugins.
 pub(crate) fn plugin_call(_call: &mut Call<'_, '_>) -> Answer {
     Err(Failure::new(501, "plugins are not supported by this engine"))
-}
-
-/// Building images.
-pub(crate) fn build(call: &mut Call<'_, '_>) -> Answer {
-    call.exchange.close_after();
-    Err(Failure::new(501, "building images is not supported by this engine yet"))
-}
-
-/// The build cache, which is empty.
-pub(crate) fn build_prune(call: &mut Call<'_, '_>) -> Answer {
-    call.json(200, &BuildPruneResponse::default())
-}
-
-/// Builds that could be cancelled: none.
-pub(crate) fn build_cancel(call: &mut Call<'_, '_>) -> Answer {
-    match call.query.text("id") {
-        "" => Err(Failure::new(400, "build ID not provided")),
-        _ => call.empty(204),
-    }
 }
 
 /// Build sessions.

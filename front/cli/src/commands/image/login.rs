@@ -165,9 +165,11 @@ fn ask(
         if server == credentials::HUB && session.environment.get("DOCKER_CLI_HINTS") != Some("false") {
             note("An access token can be given in place of the password.");
         }
-        print!("Password: ");
-        std::io::stdout().flush()?;
-        password = Secret::new(terminal::tty::read_secret(input.as_fd())?);
+        let ask = || {
+            print!("Password: ");
+            std::io::stdout().flush()
+        };
+        password = Secret::new(terminal::tty::read_secret(input.as_fd(), ask)?);
         println!();
     }
     if password.is_empty() {

@@ -1,0 +1,100 @@
+//! What an image's history says of each step, in the words of either builder.
+
+use oci::image::History;
+
+use super::Style;
+use crate::operation::VertexId;
+
+/// What BuildKit leaves in every step of its own.
+const BUILDKIT_COMMENT: &str = "buildkit.dockerfile.v0";
+
+/// A step of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Past {
+    /// Of the image below.
+    Known(History),
+    /// Of this build; its time and whether it has a layer come with the result.
+    New {
+        /// The words before the content's digest.
+        created_by: String,
+        /// The kind of content and the words behind its digest: `file:<digest> in /x`.
+        content: Option<(&'static str, String)>,
+        /// What made the layer.
+        vertex: Option<VertexId>,
+        /// A remark.
+        comment: &'static str,
+        /// Who made it.
+        author: String,
+    },
+}
+
+/// An instruction that only changes the configuration.
+pub(super) fn setting(style: Style, shell: Option<&[String]>, text: &str) -> Past {
+    match style {
+        Style::Classic => new(style, format!("{} #(nop)  {text}", shell_text(shell)), None),
+        Style::BuildKit => new(style, text.to_owned(), None),
+    }
+}
+
+/// A step with a vertex.
+pub(super) fn new(style: Style, created_by: String, vertex: Option<VertexId>) -> Past {
+    let comment = if style == Style::BuildKit { BUILDKIT_COMMENT } else { "" };
+    Past::New { created_by, content: None, vertex, comment, author: String::new() }
+}
+
+/// Files that were put in; the classic words have their digest.
+pub(super) fn files(
+    style: Style,
+    shell: Option<&[String]>,
+    keyword: &str,
+    words: &str,
+    kind: &'static str,
+    destination: &str,
+    vertex: VertexId,
+) -> Past {
+    match style {
+        Style::BuildKit => new(style, format!("{keyword}{words} # buildkit"), Some(vertex)),
+        Style::Classic => Past::New {
+            created_by: format!("{} #(nop) {keyword} {kind}:", shell_text(shell)),
+            content: Some((kind, format!(" in {destination} "))),
+            vertex: Some(vertex),
+            comment: "",
+            author: String::new(),
+        },
+    }
+}
+
+/// The shell in front of a step's words.
+pub(super) fn shell_text(shell: Option<&[String]>) -> String {
+    shell.map_or_else(|| "/bin/sh -c".to_owned(), |words| words.join(" "))
+}
+
+/// `["a" "b c"]`: a list as Go quotes it.
+pub(super) fn quoted(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    format!("[{}]", words.join(" "))
+}
+
+/// A text as Go quotes it.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\u{b}' => quoted.push_str("\\v"),
+            letter if (letter as u32) < 0x20 || letter == '\u{7f}' => {
+                quoted.push_str(&format!("\\x{:02x}", letter as u32));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,156 @@
+//! What variables mean: arguments before the first FROM, arguments of a stage, and its environment.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use oci::Platform;
+
+use super::Options;
+use crate::dockerfile::{Argument, Dockerfile, DockerfileError, Expansion, Problem};
+
+/// Arguments every build may be given without declaring them; they are in no history and no key.
+pub(super) const PROXIES: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// Arguments before the first FROM, and those of the machine.
+pub(super) struct Globals<'o> {
+    options: &'o Options,
+    escape: char,
+    values: BTreeMap<String, String>,
+    /// Arguments of the build that somebody asked for.
+    pub(super) used: RefCell<BTreeSet<String>>,
+}
+
+impl<'o> Globals<'o> {
+    pub(super) fn new(file: &Dockerfile, options: &'o Options) -> Result<Self, DockerfileError> {
+        let mut values = BTreeMap::new();
+        for (prefix, platform) in [("TARGET", &options.platform), ("BUILD", &options.host)] {
+            for (name, value) in platform_arguments(platform) {
+                values.insert(format!("{prefix}{name}"), value);
+            }
+        }
+        let target = options.target.clone().unwrap_or_else(|| "default".to_owned());
+        values.insert("TARGETSTAGE".to_owned(), target);
+        let escape = file.directives.escape;
+        let mut globals = Self { options, escape, values, used: RefCell::default() };
+        for placed in &file.global_arguments {
+            for argument in &placed.value {
+                let value = globals.value(argument, &|name| globals.values.get(name).cloned());
+                let value = value.map_err(|problem| placed_problem(problem, placed.lines))?;
+                if let Some(value) = value {
+                    globals.values.insert(argument.name.clone(), value);
+                }
+            }
+        }
+        Ok(globals)
+    }
+
+    /// The value of an argument where it is declared: what the build was given, else its default.
+    fn value(
+        &self,
+        argument: &Argument,
+        values: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<String>, Problem> {
+        if let Some(given) = self.options.arguments.get(&argument.name) {
+            self.used.borrow_mut().insert(argument.name.clone());
+            if let Some(given) = given {
+                return Ok(Some(given.clone()));
+            }
+        }
+        let Some(default) = &argument.default else { return Ok(None) };
+        expand(default, self.escape, values).map(Some)
+    }
+
+    /// Replaces variables in a FROM line.
+    pub(super) fn expand(&self, text: &str) -> Result<String, Problem> {
+        expand(text, self.escape, &|name| self.values.get(name).cloned())
+    }
+
+    /// Arguments of the build nobody asked for.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let used = self.used.borrow();
+        let names = self.options.arguments.keys();
+        names.filter(|name| !used.contains(*name) && !PROXIES.contains(&name.as_str())).cloned().collect()
+    }
+}
+
+/// What is known in one stage.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// Declared arguments with their values, in the order of their declaration.
+    pub(super) arguments: Vec<(String, Option<String>)>,
+}
+
+impl Scope {
+    /// Declares an argument; what it is here.
+    pub(super) fn declare(
+        &mut self,
+        argument: &Argument,
+        globals: &Globals<'_>,
+        environment: &[String],
+    ) -> Result<Option<String>, Problem> {
+        let own = globals.value(argument, &|name| self.get(name, environment))?;
+        let value = match own {
+            None if argument.default.is_none() => globals.values.get(&argument.name).cloned(),
+            own => own,
+        };
+        self.arguments.retain(|(name, _)| *name != argument.name);
+        self.arguments.push((argument.name.clone(), value.clone()));
+        Ok(value)
+    }
+
+    /// The value of a variable: the environment hides arguments.
+    pub(super) fn get(&self, name: &str, environment: &[String]) -> Option<String> {
+        let of_environment = environment.iter().find_map(|entry| {
+            let (key, value) = entry.split_once('=')?;
+            (key == name).then(|| value.to_owned())
+        });
+        of_environment.or_else(|| {
+            let declared = self.arguments.iter().rfind(|(declared, _)| declared == name);
+            declared.and_then(|(_, value)| value.clone())
+        })
+    }
+
+    /// Arguments a command gets: those with a value that the environment does not hide, but for proxies.
+    pub(super) fn for_commands(&self, environment: &[String]) -> Vec<(String, String)> {
+        let hidden = |name: &str| {
+            environment.iter().any(|entry| entry.split('=').next() == Some(name)) || PROXIES.contains(&name)
+        };
+        let visible = self.arguments.iter().filter(|(name, _)| !hidden(name));
+        visible.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
+    }
+}
+
+/// Replaces variables.
+pub(super) fn expand(
+    text: &str,
+    escape: char,
+    values: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Problem> {
+    let expansion = Expansion { escape, values, keep_unset: false, raw_quotes: false };
+    Ok(expansion.expand(text)?.text)
+}
+
+/// A problem at a place.
+pub(super) fn placed_problem(problem: Problem, lines: crate::dockerfile::Lines) -> DockerfileError {
+    DockerfileError { problem, lines: Some(lines) }
+}
+
+fn platform_arguments(platform: &Platform) -> [(&'static str, String); 4] {
+    [
+        ("PLATFORM", platform.text()),
+        ("OS", platform.os.clone()),
+        ("ARCH", platform.architecture.clone()),
+        ("VARIANT", platform.variant.clone()),
+    ]
+}

@@ -1,0 +1,233 @@
+//! Instructions that only change the configuration.
+
+use oci::image::Healthcheck;
+
+use super::history::{self, quote, quoted};
+use super::running::with_shell;
+use super::stage::{Planner, Work};
+use super::{Bases, Style};
+use crate::dockerfile::{Command, Health, Instruction, KeyValue, Problem};
+
+impl<B: Bases> Planner<'_, B> {
+    pub(super) fn set(&mut self, work: &mut Work, instruction: &Instruction) -> Result<(), Problem> {
+        let words = match instruction {
+            Instruction::Arg(arguments) => self.arg(work, arguments)?,
+            Instruction::Env(pairs) => self.env(work, pairs)?,
+            Instruction::Label(pairs) => self.label(work, pairs)?,
+            Instruction::Cmd(command) => self.cmd(work, command),
+            Instruction::Entrypoint(command) => entrypoint(work, command),
+            Instruction::Expose(expose) => self.expose(work, &expose.ports)?,
+            Instruction::Healthcheck(health) => healthcheck(work, health),
+            Instruction::Maintainer(name) => {
+                let name = self.expand(work, name)?;
+                work.finished.config.author.clone_from(&name);
+                format!("MAINTAINER {name}")
+            }
+            Instruction::Onbuild(trigger) => {
+                let config = &mut work.finished.config.config;
+                config.on_build.get_or_insert_default().push(trigger.text.clone());
+                format!("ONBUILD {}", trigger.text)
+            }
+            Instruction::Shell(words) => {
+                work.finished.config.config.shell = Some(words.clone());
+                format!("SHELL [{}]", words.join(" "))
+            }
+            Instruction::Stopsignal(signal) => {
+                let signal = self.expand(work, signal)?;
+                let known: Result<model::Signal, _> = signal.parse();
+                known.map_err(|_| Problem::Signal { signal: signal.clone() })?;
+                work.finished.config.config.stop_signal.clone_from(&signal);
+                format!("STOPSIGNAL {signal}")
+            }
+            Instruction::User(user) => {
+                let user = self.expand(work, user)?;
+                work.finished.config.config.user.clone_from(&user);
+                format!("USER {user}")
+            }
+            Instruction::Volume(paths) => self.volume(work, paths)?,
+            // These make files, and are planned where that is known.
+            Instruction::Add(_) | Instruction::Copy(_) | Instruction::Run(_) | Instruction::Workdir(_) => {
+                return Ok(());
+            }
+        };
+        let shell = work.finished.config.config.shell.clone();
+        // The shell an instruction sets is not yet the one in front of its own words.
+        let shell = shell.filter(|_| !matches!(instruction, Instruction::Shell(_)));
+        work.finished.history.push(history::setting(self.options.style, shell.as_deref(), &words));
+        work.step(None);
+        Ok(())
+    }
+
+    fn arg(&self, work: &mut Work, arguments: &[crate::dockerfile::Argument]) -> Result<String, Problem> {
+        let mut words = Vec::new();
+        for argument in arguments {
+            let environment = work.environment().to_vec();
+            let value = work.finished.scope.declare(argument, self.globals, &environment)?;
+            let default = argument.default.as_ref();
+            words.push(match (value, default, self.options.style) {
+                (Some(value), _, Style::BuildKit) | (Some(value), Some(_), Style::Classic) => {
+                    format!("{}={value}", argument.name)
+                }
+                _ => argument.name.clone(),
+            });
+        }
+        Ok(format!("ARG {}", words.join(" ")))
+    }
+
+    fn pairs(&self, work: &Work, pairs: &[KeyValue]) -> Result<Vec<(String, String)>, Problem> {
+        let expand = |text: &str| self.expand(work, text);
+        pairs.iter().map(|pair| Ok((expand(&pair.key)?, expand(&pair.value)?))).collect()
+    }
+
+    fn env(&self, work: &mut Work, pairs: &[KeyValue]) -> Result<String, Problem> {
+        // All of them have the values from before the instruction.
+        let pairs = self.pairs(work, pairs)?;
+        let mut words = Vec::new();
+        for (key, value) in pairs {
+            if key.is_empty() {
+                return Err(Problem::BlankName { keyword: "ENV" });
+            }
+            let entry = format!("{key}={value}");
+            let env = work.finished.config.config.env.get_or_insert_default();
+            match env.iter_mut().find(|held| held.split('=').next() == Some(key.as_str())) {
+                Some(held) => held.clone_from(&entry),
+                None => env.push(entry.clone()),
+            }
+            words.push(entry);
+        }
+        Ok(format!("ENV {}", words.join(" ")))
+    }
+
+    fn label(&self, work: &mut Work, pairs: &[KeyValue]) -> Result<String, Problem> {
+        let pairs = self.pairs(work, pairs)?;
+        let words: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if pairs.iter().any(|(key, _)| key.is_empty()) {
+            return Err(Problem::BlankName { keyword: "LABEL" });
+        }
+        work.finished.config.config.labels.get_or_insert_default().extend(pairs);
+        Ok(format!("LABEL {}", words.join(" ")))
+    }
+
+    fn cmd(&self, work: &mut Work, command: &Command) -> String {
+        let words = words_of(work, command);
+        let config = &mut work.finished.config.config;
+        config.cmd = Some(words.clone());
+        config.args_escaped = self.options.style == Style::BuildKit;
+        work.has_command = true;
+        format!("CMD {}", quoted(&words))
+    }
+
+    fn expose(&self, work: &mut Work, ports: &[String]) -> Result<String, Problem> {
+        let mut found = Vec::new();
+        let mut written = Vec::new();
+        for port in ports {
+            let expanded = self.expand(work, port)?;
+            for word in expanded.split_whitespace() {
+                written.push(word.to_owned());
+                found.extend(exposed(word)?);
+            }
+        }
+        let held = work.finished.config.config.exposed_ports.get_or_insert_default();
+        held.extend(found.iter().cloned());
+        held.sort();
+        held.dedup();
+        written.sort();
+        found.sort();
+        let style = self.options.style;
+        Ok(match style {
+            Style::Classic => format!("EXPOSE {}", written.join(" ")),
+            Style::BuildKit => {
+                let ports: Vec<String> = found.iter().map(|port| format!("{port}:{{}}")).collect();
+                format!("EXPOSE map[{}]", ports.join(" "))
+            }
+        })
+    }
+
+    fn volume(&self, work: &mut Work, paths: &[String]) -> Result<String, Problem> {
+        let paths: Vec<String> =
+            paths.iter().map(|path| self.expand(work, path)).collect::<Result<_, _>>()?;
+        if paths.iter().any(|path| path.trim().is_empty()) {
+            return Err(Problem::EmptyVolume);
+        }
+        let held = work.finished.config.config.volumes.get_or_insert_default();
+        held.extend(paths.iter().cloned());
+        held.sort();
+        held.dedup();
+        Ok(format!("VOLUME [{}]", paths.join(" ")))
+    }
+}
+
+fn words_of(work: &Work, command: &Command) -> Vec<String> {
+    match command {
+        Command::Exec(words) => words.clone(),
+        Command::Shell(line) => with_shell(work.finished.config.config.shell.as_deref(), line.clone()),
+    }
+}
+
+fn entrypoint(work: &mut Work, command: &Command) -> String {
+    let words = words_of(work, command);
+    let has_command = work.has_command;
+    let config = &mut work.finished.config.config;
+    config.entrypoint = Some(words.clone()).filter(|words| !words.is_empty());
+    if !has_command {
+        config.cmd = None;
+    }
+    format!("ENTRYPOINT {}", quoted(&words))
+}
+
+fn healthcheck(work: &mut Work, health: &Health) -> String {
+    let nanoseconds = |time: Option<std::time::Duration>| {
+        time.map_or(0, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+    };
+    let test = match &health.command {
+        None => vec!["NONE".to_owned()],
+        Some(Command::Shell(line)) => vec!["CMD-SHELL".to_owned(), line.clone()],
+        Some(Command::Exec(words)) => {
+            std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect()
+        }
+    };
+    let check = Healthcheck {
+        test: Some(test.clone()),
+        interval: nanoseconds(health.interval),
+        timeout: nanoseconds(health.timeout),
+        start_period: nanoseconds(health.start_period),
+        start_interval: nanoseconds(health.start_interval),
+        retries: health.retries.map_or(0, i64::from),
+    };
+    let times = [check.interval, check.timeout, check.start_period, check.start_interval];
+    let times: Vec<String> =
+        times.iter().map(|time| quote(&model::duration::format_nanoseconds(*time))).collect();
+    let retries = char::from_u32(u32::try_from(check.retries).unwrap_or_default()).unwrap_or('\u{fffd}');
+    let text = format!("HEALTHCHECK &{{{} {} {}}}", quoted(&test), times.join(" "), go_rune(retries));
+    work.finished.config.config.healthcheck = Some(check);
+    text
+}
+
+/// A number as Go quotes it: as the letter of that number.
+fn go_rune(letter: char) -> String {
+    match letter {
+        '\'' => "'\\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        '\0' => "'\\x00'".to_owned(),
+        letter => {
+            let text = quote(&letter.to_string());
+            format!("'{}'", text.trim_start_matches('"').trim_end_matches('"'))
+        }
+    }
+}
+
+/// `8000-8002/tcp` is three ports.
+fn exposed(word: &str) -> Result<Vec<String>, Problem> {
+    let bad = || Problem::Port { port: word.to_owned() };
+    let (ports, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
+    let protocol = protocol.to_ascii_lowercase();
+    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+        return Err(Problem::Protocol { protocol });
+    }
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let (first, last): (u16, u16) = (first.parse().map_err(|_| bad())?, last.parse().map_err(|_| bad())?);
+    if first > last {
+        return Err(bad());
+    }
+    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+}

@@ -1,0 +1,84 @@
+//! Images that builds begin with: those that are here, else fetched.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use builder::Layer;
+use builder::plan::{Base, Bases};
+use oci::{Platform, Reference};
+
+use super::{BuildRequest, Cancel, Observer};
+use crate::engine::Inner;
+use crate::image::PullParameters;
+use crate::registry::Caller;
+use crate::{Error, Result};
+
+/// Finds images for one build; each is looked for once, so that a name means one image from its beginning to its end.
+pub(super) struct Finder<'f> {
+    pub(super) inner: &'f Arc<Inner>,
+    pub(super) request: &'f BuildRequest,
+    pub(super) observer: &'f dyn Observer,
+    pub(super) cancel: &'f Cancel,
+    pub(super) known: HashMap<(String, Platform), Base>,
+}
+
+impl Bases for Finder<'_> {
+    type Error = Error;
+
+    fn base(&mut self, name: &str, platform: &Platform) -> Result<Base> {
+        let key = (name.to_owned(), platform.clone());
+        if let Some(base) = self.known.get(&key) {
+            return Ok(base.clone());
+        }
+        let image = match self.here(name, platform)?.filter(|_| !self.request.pull) {
+            Some(image) => image,
+            None => {
+                self.pull(name, platform)?;
+                let missing = || Error::not_found(format!("No such image: {name}"));
+                self.here(name, platform)?.ok_or_else(missing)?
+            }
+        };
+        crate::image::note_use(self.inner, image.id.as_str());
+        let layers: Vec<Layer> = image
+            .layers
+            .iter()
+            .map(|layer| Layer { diff_id: layer.diff_id.clone(), blob: layer.blob.clone() })
+            .collect();
+        let base = Base { layers: layers.into(), config: image.config.clone(), id: image.id.to_string() };
+        self.known.insert(key, base.clone());
+        Ok(base)
+    }
+}
+
+impl Finder<'_> {
+    /// The image of this name on this platform, if it is here.
+    fn here(&self, name: &str, platform: &Platform) -> Result<Option<::image::Image>> {
+        match self.inner.storage.images.find(name) {
+            Ok(found) => {
+                // An image for another machine is taken where no platform was asked for, as with Docker.
+                let on = found.on(platform);
+                let any = !self.request.explicit_platform;
+                Ok(on.or_else(|| any.then(|| ::image::Image::clone(&found))))
+            }
+            Err(error) if model::Kinded::kind(&error) == model::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::from_kinded(error)),
+        }
+    }
+
+    fn pull(&self, name: &str, platform: &Platform) -> Result<()> {
+        let reference: Reference = name.parse().map_err(Error::from_kinded)?;
+        let caller = Caller {
+            credentials: self.request.credentials.get(reference.domain()).cloned().unwrap_or_default(),
+            headers: Vec::new(),
+        };
+        let parameters = PullParameters {
+            image: reference.clone().or_latest().canonical(),
+            tag: String::new(),
+            platform: self.request.explicit_platform.then(|| platform.text()),
+            caller,
+        };
+        let images = crate::image::Images { inner: self.inner };
+        let mut progress = |progress| self.observer.fetching(progress);
+        images.pull(&parameters, &mut progress, &self.cancel.shared.pulls)
+    }
+}

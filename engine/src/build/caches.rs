@@ -1,0 +1,112 @@
+//! Cache mounts: folders that stay from build to build, shared or taken in turns.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use builder::dockerfile::{CacheMount, Sharing};
+use oci::Digest;
+
+use crate::Result;
+use crate::error::Context;
+use crate::layout::Layout;
+
+/// Copies of one private cache at most.
+const COPIES: usize = 64;
+
+/// The folders in use.
+#[derive(Default)]
+pub(crate) struct Caches {
+    /// Who uses each: how many, and whether alone.
+    used: Mutex<HashMap<PathBuf, (usize, bool)>>,
+    freed: Condvar,
+}
+
+/// A folder in use, or anything else that lasts as long as a step.
+pub(crate) struct Lock {
+    caches: Option<Arc<Caches>>,
+    path: PathBuf,
+    new: bool,
+    _other: Option<Box<dyn Any + Send>>,
+}
+
+impl Lock {
+    /// Something that is only kept.
+    pub(super) fn of(other: Box<dyn Any + Send>) -> Self {
+        Self { caches: None, path: PathBuf::new(), new: false, _other: Some(other) }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it was made just now.
+    pub(super) fn is_new(&self) -> bool {
+        self.new
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let Some(caches) = &self.caches else { return };
+        let mut used = caches.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = used.get_mut(&self.path) {
+            *count -= 1;
+            if *count == 0 {
+                used.remove(&self.path);
+            }
+        }
+        caches.freed.notify_all();
+    }
+}
+
+impl Caches {
+    /// Takes a cache's folder; waits where it is taken in turns.
+    pub(super) fn open(self: &Arc<Self>, layout: &Layout, id: &str, options: &CacheMount) -> Result<Lock> {
+        let name = Digest::of(id.as_bytes());
+        let base = layout.cache_mounts_dir();
+        store::file::make_private_dir(&base).doing(|| format!("making folder {}", base.display()))?;
+        let path = self.claim(&base, name.hex(), options.sharing);
+        let new = !path.exists();
+        let lock = Lock { caches: Some(Arc::clone(self)), path, new, _other: None };
+        if new {
+            make(&lock.path, id, options)?;
+        }
+        Ok(lock)
+    }
+
+    fn claim(&self, base: &Path, name: &str, sharing: Sharing) -> PathBuf {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let copies = if sharing == Sharing::Private { COPIES } else { 1 };
+            for copy in 0..copies {
+                let path = base.join(if copy == 0 { name.to_owned() } else { format!("{name}-{copy}") });
+                let free = match (used.get(&path), sharing) {
+                    (None, _) => true,
+                    (Some((_, alone)), Sharing::Shared) => !alone,
+                    (Some(_), _) => false,
+                };
+                if free {
+                    let entry = used.entry(path.clone()).or_default();
+                    entry.0 += 1;
+                    entry.1 = sharing != Sharing::Shared;
+                    return path;
+                }
+            }
+            used = self.freed.wait(used).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn make(path: &Path, id: &str, options: &CacheMount) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let doing = || format!("making folder {}", path.display());
+    std::fs::create_dir(path).doing(doing)?;
+    // For people who list caches; nothing depends on it.
+    let _ = std::fs::write(path.with_extension("id"), id);
+    std::os::unix::fs::chown(path, options.uid, options.gid).doing(doing)?;
+    let mode = options.mode.unwrap_or(0o755) & 0o7777;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(doing)
+}

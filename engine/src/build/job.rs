@@ -1,0 +1,381 @@
+//! One build at work: does what the solver asks for, with the engine's own means.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use archive::ExtractOptions;
+use build_context::Ignore;
+use builder::operation::{Copy, Origin, Selection};
+use builder::plan::Plan;
+use builder::solve::{Event, Record};
+use builder::{Key, Layer, Operation, State, VertexId, Worker};
+use linux::root::RootDir;
+use model::ContainerId;
+use oci::Digest;
+use oci::digest::{Algorithm, Digester};
+use oci::image::{Descriptor, media};
+use snapshot::Snapshots;
+
+use super::copying::Target;
+use super::mode::Mode;
+use super::tree::{Source, Tree, here};
+use super::{BuildError, BuildRequest, Cancel, Folder, Observer, run};
+use crate::engine::Inner;
+use crate::error::Context;
+use crate::{Error, Result};
+
+/// Bytes of a tar stream without entries.
+const EMPTY_TAR: u64 = 1024;
+
+/// Everything a build has.
+pub(super) struct Job<'j> {
+    pub(super) inner: &'j Arc<Inner>,
+    pub(super) request: &'j BuildRequest,
+    pub(super) folders: &'j BTreeMap<String, Folder>,
+    pub(super) observer: &'j dyn Observer,
+    pub(super) cancel: &'j Cancel,
+    pub(super) plan: &'j Plan,
+    /// Something failed: the rest is not worth doing.
+    pub(super) failed: std::sync::atomic::AtomicBool,
+    /// Containers that run.
+    pub(super) running: Mutex<HashSet<ContainerId>>,
+}
+
+impl Job<'_> {
+    /// Why nothing more is to be done, if it is so.
+    pub(super) fn stopped(&self) -> Option<BuildError> {
+        let failed = self.failed.load(std::sync::atomic::Ordering::SeqCst);
+        (failed || self.cancel.is_stopped()).then_some(BuildError::Cancelled)
+    }
+
+    /// A container is going to start.
+    pub(super) fn began(&self, id: &ContainerId) -> Option<BuildError> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        self.cancel.began(id);
+        self.stopped()
+    }
+
+    /// It is over.
+    pub(super) fn ended(&self, id: &ContainerId) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.cancel.ended(id);
+    }
+
+    /// Ends a container at once.
+    pub(super) fn kill(&self, id: &ContainerId) {
+        super::kill(self.inner, id);
+    }
+
+    /// Makes sure that layers can be stacked.
+    pub(super) fn unpack(&self, state: &State) -> Result<()> {
+        let diff_ids: Vec<Digest> = state.iter().map(|layer| layer.diff_id.clone()).collect();
+        let blob = |index: usize| state.get(index).map(|layer| layer.blob.digest.clone());
+        self.inner.storage.unpack_blobs(&diff_ids, &blob)
+    }
+
+    /// A root to be looked at.
+    pub(super) fn view(&self, state: &State) -> Result<RootDir> {
+        if state.is_empty() {
+            let empty = self.inner.layout.empty_dir();
+            store::file::make_private_dir(&empty).doing(|| format!("making folder {}", empty.display()))?;
+            return RootDir::open(&empty).doing(|| "opening an empty root".to_owned());
+        }
+        self.unpack(state)?;
+        let diff_ids: Vec<Digest> = state.iter().map(|layer| layer.diff_id.clone()).collect();
+        let stack = self.inner.storage.snapshots.view(&diff_ids).map_err(Error::from_kinded)?;
+        crate::storage::mount_detached(&stack)
+    }
+
+    /// What a container changed, as a layer above its root.
+    pub(super) fn layer_of(&self, id: &ContainerId, root: &State, keep_empty: bool) -> Result<Option<Layer>> {
+        let storage = &self.inner.storage;
+        let mut writer = storage.images.layer_writer().map_err(Error::from_kinded)?;
+        storage.snapshots.write_diff(id.as_str(), &mut writer).map_err(Error::from_kinded)?;
+        let layer = self.finish(writer, keep_empty)?;
+        if let Some(layer) = &layer {
+            self.show(root, layer, Some(id.as_str()))?;
+        }
+        Ok(layer)
+    }
+
+    /// Ends a layer's blob; none when there is nothing in it and that is not wanted.
+    fn finish(&self, mut writer: ::image::LayerWriter, keep_empty: bool) -> Result<Option<Layer>> {
+        writer.flush().doing(|| "writing a layer".to_owned())?;
+        let new = writer.finish().map_err(Error::from_kinded)?;
+        if new.size <= EMPTY_TAR && !keep_empty {
+            return Ok(None);
+        }
+        let blob = Descriptor::new(media::OCI_LAYER, new.diff_id.clone(), new.size);
+        Ok(Some(Layer { diff_id: new.diff_id, blob }))
+    }
+
+    /// Makes a new layer usable above its root; out of a container's own files where that is possible.
+    fn show(&self, root: &State, layer: &Layer, snapshot: Option<&str>) -> Result<()> {
+        let storage = &self.inner.storage;
+        let diff_ids: Vec<Digest> = root.iter().chain([layer]).map(|layer| layer.diff_id.clone()).collect();
+        let chains = Snapshots::chains(&diff_ids);
+        let Some((chain, below)) = chains.split_last() else { return Ok(()) };
+        let blob = storage.images.content().path(&layer.blob.digest);
+        let shown = match snapshot {
+            Some(key) => storage.snapshots.commit_layer(key, chain, below.last(), &blob),
+            None => storage.snapshots.add_layer_file(chain, below.last(), &blob),
+        };
+        shown.map_err(Error::from_kinded)
+    }
+
+    fn folder(&self, name: &str) -> Result<&Folder> {
+        self.folders.get(name).ok_or_else(|| {
+            Error::not_found(match name {
+                "" => "this build has no context".to_owned(),
+                name => format!("no context of the name {name:?}"),
+            })
+        })
+    }
+
+    /// The tree an origin is; none for what is no tree.
+    fn tree(&self, origin: &Origin, inputs: &[State]) -> Result<Option<Tree<'_>>> {
+        match origin {
+            Origin::Context(name) => {
+                let folder = self.folder(name)?;
+                let root = folder.root.subroot(".").doing(|| "opening the build context".to_owned())?;
+                let contents = Some(&self.inner.build.contents);
+                Ok(Some(Tree { root, ignore: Some(&folder.ignore), owner: Some((0, 0)), contents }))
+            }
+            Origin::Input(input) => {
+                let state = inputs.get(*input).cloned().unwrap_or_default();
+                let root = self.view(&state)?;
+                Ok(Some(Tree { root, ignore: None, owner: None, contents: None }))
+            }
+            Origin::Inline(_) => Ok(None),
+            Origin::Remote(remote) => Err(Error::new(
+                model::ErrorKind::NotImplemented,
+                format!("ADD cannot fetch {} yet", remote.address),
+            )),
+        }
+    }
+
+    fn sources(&self, tree: &Tree<'_>, selection: &Selection) -> Result<Vec<Source>> {
+        let exclude = Ignore::new(selection.exclude.iter().map(String::as_str))
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        let mut sources = Vec::new();
+        for path in &selection.paths {
+            sources.extend(tree.sources(path, &exclude)?);
+        }
+        Ok(sources)
+    }
+
+    fn copy(&self, copy: &Copy, inputs: &[State]) -> Result<Option<Layer>> {
+        let root = inputs.first().filter(|_| !copy.link).cloned().unwrap_or_default();
+        let view = self.view(&root)?;
+        let owner = copy.owner.as_deref().map(|text| owner(text, &view)).transpose()?;
+        let mode = copy.mode.as_deref().map(Mode::parse).transpose()?;
+        let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
+        let mut target = Target::new(&view, &mut writer, owner, mode);
+        self.put(copy, inputs, &mut target)?;
+        target.finish()?;
+        let layer = self.finish(writer, true)?;
+        if let Some(layer) = layer.as_ref().filter(|_| !copy.link) {
+            self.show(&root, layer, None)?;
+        }
+        Ok(layer)
+    }
+
+    fn put(&self, copy: &Copy, inputs: &[State], target: &mut Target<'_>) -> Result<()> {
+        for selection in &copy.selections {
+            if let Origin::Inline(files) = &selection.origin {
+                target.put_inline(copy, files)?;
+                continue;
+            }
+            if let Some(tree) = self.tree(&selection.origin, inputs)? {
+                let sources = self.sources(&tree, selection)?;
+                target.put(copy, &tree, &sources)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_directory(
+        &self,
+        path: &str,
+        owner_text: &str,
+        keep_empty: bool,
+        inputs: &[State],
+    ) -> Result<Option<Layer>> {
+        let root = inputs.first().cloned().unwrap_or_default();
+        let view = self.view(&root)?;
+        let owner = (!owner_text.is_empty()).then(|| owner(owner_text, &view)).transpose()?;
+        let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
+        let mut target = Target::new(&view, &mut writer, owner, None);
+        target.make_folder(Path::new(path))?;
+        target.finish()?;
+        let layer = self.finish(writer, keep_empty)?;
+        if let Some(layer) = &layer {
+            self.show(&root, layer, None)?;
+        }
+        Ok(layer)
+    }
+
+    /// The files of a selection in a folder on disk; where the file or folder that was meant is.
+    pub(super) fn materialise(
+        &self,
+        selection: &Selection,
+        inputs: &[State],
+        folder: &Path,
+    ) -> Result<PathBuf> {
+        if let Origin::Context(name) = &selection.origin
+            && let Some(path) = self.folder(name)?.plain(selection)?
+        {
+            return Ok(path);
+        }
+        store::file::make_private_dir(folder).doing(|| format!("making folder {}", folder.display()))?;
+        if let Origin::Inline(files) = &selection.origin {
+            use std::os::unix::fs::PermissionsExt as _;
+            let shared = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(folder, shared.clone()).doing(|| "making a script".to_owned())?;
+            for file in files {
+                let path = folder.join(&file.name);
+                std::fs::write(&path, &file.content).doing(|| format!("writing {}", path.display()))?;
+                std::fs::set_permissions(&path, shared.clone()).doing(|| "making a script".to_owned())?;
+            }
+            return Ok(folder.to_owned());
+        }
+        self.fill(selection, inputs, folder)
+    }
+
+    /// Copies a selection into a folder; where the file or folder that was meant is.
+    pub(super) fn fill(&self, selection: &Selection, inputs: &[State], folder: &Path) -> Result<PathBuf> {
+        let Some(tree) = self.tree(&selection.origin, inputs)? else { return Ok(folder.to_owned()) };
+        let sources = self.sources(&tree, selection)?;
+        let single = sources.first().filter(|source| sources.len() == 1 && !source.is_folder);
+        let place = single.and_then(|source| source.path.file_name()).map(|name| folder.join(name));
+        let copy = Copy {
+            selections: Vec::new(),
+            destination: "/".to_owned(),
+            owner: None,
+            mode: None,
+            parents: false,
+            unpack: Some(false),
+            archives: false,
+            link: false,
+        };
+        let empty = self.view(&State::default())?;
+        let mut file = tempfile_in(&self.inner.layout.temporary_dir())?;
+        let mut target = Target::new(&empty, &mut file, None, None);
+        target.put(&copy, &tree, &sources)?;
+        target.finish()?;
+        std::io::Seek::rewind(&mut file).doing(|| "copying files for a mount".to_owned())?;
+        let root = RootDir::open(folder).doing(|| format!("opening {}", folder.display()))?;
+        archive::extract(std::io::BufReader::new(file), &root, Path::new(""), &ExtractOptions::copy())
+            .map_err(Error::from_kinded)?;
+        Ok(place.unwrap_or_else(|| folder.to_owned()))
+    }
+
+    fn fingerprint(&self, selection: &Selection, inputs: &[State]) -> Result<Digest> {
+        let mut digester = Digester::new(Algorithm::Sha256);
+        if let Some(tree) = self.tree(&selection.origin, inputs)? {
+            for source in self.sources(&tree, selection)? {
+                tree.digest(&source, &mut digester)?;
+            }
+        } else if let Origin::Inline(files) = &selection.origin {
+            for file in files {
+                digester.update(format!("{} {}\n{}", file.name, file.content.len(), file.content).as_bytes());
+            }
+        }
+        Ok(digester.finish())
+    }
+
+    fn is_there(&self, layer: &Layer) -> bool {
+        self.inner.storage.images.content().size(&layer.blob.digest) == Some(layer.blob.size)
+    }
+}
+
+impl Worker for Job<'_> {
+    type Error = BuildError;
+
+    fn fingerprint(
+        &self,
+        _: VertexId,
+        selection: &Selection,
+        inputs: &[State],
+    ) -> std::result::Result<Digest, BuildError> {
+        Ok(self.fingerprint(selection, inputs)?)
+    }
+
+    fn execute(
+        &self,
+        vertex: VertexId,
+        operation: &Operation,
+        inputs: &[State],
+    ) -> std::result::Result<Option<Layer>, BuildError> {
+        self.inner.step("build.step")?;
+        match operation {
+            Operation::Exec(exec) => run::run(self, vertex, exec, inputs),
+            Operation::Copy(copy) => Ok(self.copy(copy, inputs)?),
+            Operation::MakeDirectory { path, owner, keep_empty } => {
+                Ok(self.make_directory(path, owner, *keep_empty, inputs)?)
+            }
+            // These have no layer of their own.
+            Operation::Source(_) | Operation::Merge | Operation::Diff => Ok(None),
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<Record> {
+        self.inner.storage.build_cache.find(key, |layer| self.is_there(layer))
+    }
+
+    fn keep(&self, key: &Key, record: &Record, root: &State, vertex: VertexId) {
+        let name = self.plan.graph.get(vertex).map_or("", |vertex| vertex.name.as_str());
+        self.inner.storage.build_cache.keep(key, record, root, name);
+    }
+
+    fn tell(&self, vertex: VertexId, event: &Event) {
+        self.observer.event(vertex, event);
+    }
+
+    fn stop(&self) {
+        self.failed.store(true, std::sync::atomic::Ordering::SeqCst);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        running.iter().for_each(|id| self.kill(id));
+    }
+
+    fn cancelled(&self) -> Option<BuildError> {
+        self.stopped()
+    }
+}
+
+/// `user[:group]` of `--chown` by the files of a root.
+fn owner(text: &str, view: &RootDir) -> Result<(u32, u32)> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let whole = format!("{user}:{}", group.unwrap_or(user));
+    let numeric = user.parse::<u32>().is_ok() && group.is_none();
+    if numeric {
+        let id = user.parse().unwrap_or_default();
+        return Ok((id, id));
+    }
+    let text = if group.is_some() { whole.as_str() } else { user };
+    let root = || view.subroot(".").doing(|| "opening a root".to_owned());
+    let found = crate::container::lookup::resolve_user(text, &[], &root)?;
+    Ok((found.uid, found.gid))
+}
+
+fn tempfile_in(folder: &Path) -> Result<std::fs::File> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = openat(CWD, folder, flags, Mode::from_raw_mode(0o600));
+    file.map(std::fs::File::from).doing(|| "making a temporary file".to_owned())
+}
+
+impl Folder {
+    /// The path on disk of what a selection means, if a container may see it just as it is.
+    fn plain(&self, selection: &Selection) -> Result<Option<PathBuf>> {
+        let [path] = selection.paths.as_slice() else { return Ok(None) };
+        if !self.own || !self.ignore.is_empty() || !selection.exclude.is_empty() {
+            return Ok(None);
+        }
+        let real = super::tree::resolve(&self.root, Path::new(path))?;
+        let there = self.root.stat_link(here(&real)).is_ok();
+        Ok(there.then(|| self.path.join(real)))
+    }
+}

@@ -1,0 +1,362 @@
+//! Builds: a context and a Dockerfile become an image.
+
+mod bases;
+mod cache;
+mod caches;
+mod copying;
+mod job;
+mod mode;
+mod prune;
+mod request;
+mod run;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use builder::dockerfile::Lines;
+use builder::plan::{Plan, PlanError};
+use builder::solve::Event;
+use builder::{Dockerfile, VertexId};
+use linux::root::RootDir;
+use model::{ContainerId, ErrorKind};
+use registry_client::Stop;
+
+pub(crate) use cache::Cache;
+pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
+
+use crate::engine::Inner;
+use crate::image;
+use crate::{Error, Result};
+
+/// Operations at the same time, for each processor.
+const PER_PROCESSOR: usize = 2;
+
+/// Calls about builds.
+#[derive(Clone, Copy)]
+pub struct Builds<'e> {
+    pub(crate) inner: &'e Arc<Inner>,
+}
+
+/// What builds of one engine share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    caches: Arc<caches::Caches>,
+    contents: tree::Contents,
+    /// Builds that can be cancelled by their ids.
+    running: Mutex<HashMap<String, Cancel>>,
+}
+
+/// Told what a build does.
+pub trait Observer: Sync {
+    /// What is going to be done.
+    fn planned(&self, plan: &Plan);
+    /// Something happened at a vertex.
+    fn event(&self, vertex: VertexId, event: &Event);
+    /// A command wrote something.
+    fn output(&self, vertex: VertexId, is_error: bool, bytes: &[u8]);
+    /// A command runs in this container.
+    fn running(&self, vertex: VertexId, container: &str);
+    /// Its container is gone.
+    fn removed(&self, vertex: VertexId, container: &str);
+    /// An image is being fetched.
+    fn fetching(&self, progress: api::image::Progress);
+}
+
+/// What a build made.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The image's id.
+    pub id: String,
+    /// The names it has now, as people write them.
+    pub names: Vec<String>,
+    /// Build arguments nobody asked for.
+    pub unused_arguments: Vec<String>,
+}
+
+/// Why a build failed.
+#[derive(Debug)]
+pub enum BuildError {
+    /// A command ended with something else than 0.
+    Exit {
+        /// Where.
+        vertex: VertexId,
+        /// Its words.
+        command: Vec<String>,
+        /// What it ended with.
+        code: i32,
+    },
+    /// Somebody wanted it no more.
+    Cancelled,
+    /// The Dockerfile is wrong.
+    File(builder::DockerfileError),
+    /// An operation failed.
+    Step {
+        /// Where in the graph.
+        vertex: VertexId,
+        /// Why.
+        error: Error,
+    },
+    /// An image is not to be had.
+    Base {
+        /// The instruction that asks for it.
+        step: FailedStep,
+        /// Why.
+        error: Error,
+    },
+    /// Anything else.
+    Engine(Error),
+}
+
+impl From<Error> for BuildError {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// An instruction by its number.
+#[derive(Debug, Clone)]
+pub struct FailedStep {
+    /// Counted from 1.
+    pub number: usize,
+    /// How many there are.
+    pub total: usize,
+    /// As it is written.
+    pub text: String,
+}
+
+/// Ends a build from outside.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    shared: Arc<CancelState>,
+}
+
+#[derive(Default)]
+struct CancelState {
+    stopped: AtomicBool,
+    running: Mutex<HashSet<ContainerId>>,
+    inner: Mutex<Option<std::sync::Weak<Inner>>>,
+    pulls: Stop,
+}
+
+impl Cancel {
+    /// Ends what runs; the build itself ends soon after.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.shared.pulls.stop();
+        let inner = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(inner) = inner.and_then(|inner| inner.upgrade()) else { return };
+        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        running.iter().for_each(|id| kill(&inner, id));
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::SeqCst)
+    }
+
+    fn began(&self, id: &ContainerId) {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    }
+
+    fn ended(&self, id: &ContainerId) {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// A folder of the client.
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) root: RootDir,
+    pub(crate) ignore: build_context::Ignore,
+    /// It is the engine's own copy: what is in it belongs to root, and may be shown as it is.
+    pub(crate) own: bool,
+}
+
+impl Builds<'_> {
+    /// Reads what a build is made of: its files, where the client sends them, and its Dockerfile.
+    ///
+    /// # Errors
+    /// For contexts that cannot be read and Dockerfiles that are none.
+    pub fn receive(&self, request: &BuildRequest, context: ContextSource<'_>) -> Result<Received> {
+        request::receive(self.inner, request, context)
+    }
+
+    /// Builds an image.
+    ///
+    /// # Errors
+    /// For missing files and images, commands that fail; nothing but cache is left behind.
+    pub fn build(
+        &self,
+        request: &BuildRequest,
+        received: &Received,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> std::result::Result<Outcome, BuildError> {
+        let inner = self.inner;
+        *cancel.shared.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(inner));
+        let _listed = Listed::new(inner, &request.build_id, cancel);
+        let file = &received.dockerfile;
+        let _lease = inner.storage.images.lease();
+        let mut bases = bases::Finder { inner, request, observer, cancel, known: HashMap::new() };
+        let plan = Plan::new(file, &request.options, &mut bases).map_err(|error| match error {
+            PlanError::File(error) => BuildError::File(error),
+            PlanError::Base { lines, error, .. } => BuildError::Base { step: step_at(file, lines), error },
+        })?;
+        observer.planned(&plan);
+        let results = work(inner, request, &received.folders, observer, cancel, &plan)?;
+        let outcome = keep(inner, request, &plan, &results)?;
+        image::gc::schedule(inner);
+        Ok(outcome)
+    }
+
+    /// Whether a step was done by an earlier build, by what tells it from all others; from now on it was.
+    pub fn knows_step(&self, step: &str) -> bool {
+        self.inner.storage.build_cache.knows_step(step)
+    }
+
+    /// Ends the build of an id; an unknown one is no error.
+    pub fn cancel(&self, id: &str) {
+        let running = self.inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let cancel = running.get(id).cloned();
+        drop(running);
+        if let Some(cancel) = cancel {
+            cancel.stop();
+        }
+    }
+
+    /// What builds have left for later ones.
+    pub fn cache(&self) -> Vec<api::system::BuildCache> {
+        cached(self.inner)
+    }
+
+    /// Removes what builds have left.
+    ///
+    /// # Errors
+    /// For wrong filters.
+    pub fn prune(&self, wishes: &PruneWishes) -> Result<api::system::BuildPruneResponse> {
+        prune::prune(self.inner, wishes)
+    }
+}
+
+/// What builds have left for later ones.
+pub(crate) fn cached(inner: &Inner) -> Vec<api::system::BuildCache> {
+    prune::list(inner)
+}
+
+/// What of the cache is removed.
+#[derive(Debug, Clone, Default)]
+pub struct PruneWishes {
+    /// What images have, too.
+    pub all: bool,
+    /// Bytes that may stay.
+    pub keep: u64,
+    /// Docker's filters.
+    pub filters: model::Filters,
+}
+
+fn step_at(file: &Dockerfile, lines: Lines) -> FailedStep {
+    let all = file.stages.iter().flat_map(|stage| {
+        let rest = stage.instructions.iter().map(|placed| (placed.lines, &placed.text));
+        std::iter::once((stage.from.lines, &stage.from.text)).chain(rest)
+    });
+    let all: Vec<_> = all.collect();
+    let place = all.iter().position(|(at, _)| *at == lines).unwrap_or_default();
+    let text = all.get(place).map(|(_, text)| (*text).clone()).unwrap_or_default();
+    FailedStep { number: place + 1, total: all.len(), text }
+}
+
+fn work(
+    inner: &Arc<Inner>,
+    request: &BuildRequest,
+    folders: &BTreeMap<String, Folder>,
+    observer: &dyn Observer,
+    cancel: &Cancel,
+    plan: &Plan,
+) -> std::result::Result<Vec<Option<builder::solve::Done>>, BuildError> {
+    let job = job::Job {
+        inner,
+        request,
+        folders,
+        observer,
+        cancel,
+        plan,
+        failed: AtomicBool::new(false),
+        running: Mutex::default(),
+    };
+    let processors = usize::try_from(inner.machine.processors).unwrap_or(1);
+    let parallel = (PER_PROCESSOR * processors).clamp(4, 32);
+    let targets: Vec<VertexId> = plan.target.into_iter().collect();
+    let solved = builder::solve(&plan.graph, &targets, parallel, &job);
+    // What was made before a failure is of use later.
+    inner.storage.build_cache.flush(&inner.storage.images)?;
+    solved.map_err(|failure| match failure.error {
+        _ if cancel.is_stopped() => BuildError::Cancelled,
+        BuildError::Engine(error) => BuildError::Step { vertex: failure.vertex, error },
+        error => error,
+    })
+}
+
+fn keep(
+    inner: &Arc<Inner>,
+    request: &BuildRequest,
+    plan: &Plan,
+    results: &[Option<builder::solve::Done>],
+) -> Result<Outcome> {
+    let built = plan.image(results);
+    if built.layers.is_empty() && plan.history.is_empty() {
+        return Err(Error::invalid("No image was generated. Is your Dockerfile empty?"));
+    }
+    let layers = built.layers.iter().map(|layer| layer.blob.clone()).collect();
+    let pending = inner.storage.images.assemble(&built.config, layers, request.names.clone());
+    let kept = inner.storage.keep(pending.map_err(Error::from_kinded)?)?;
+    let id = kept.image.id.to_string();
+    let names: Vec<String> = kept.names.iter().map(oci::Reference::familiar).collect();
+    for name in &names {
+        image::event(inner, "tag", &id, name);
+    }
+    Ok(Outcome { id, names, unused_arguments: plan.unused_arguments.clone() })
+}
+
+/// Ends a step's container at once; one that has ended already is left alone.
+fn kill(inner: &Inner, id: &ContainerId) {
+    let kill = model::Signal::KILL.number();
+    // It may not have a process yet: then its start sees that it is not wanted.
+    let _ = inner.supervisor.signal(id, shim_protocol::Target::Init, kill, true);
+}
+
+/// A build that can be cancelled by its id, while it lasts.
+struct Listed<'e> {
+    inner: &'e Inner,
+    id: String,
+}
+
+impl<'e> Listed<'e> {
+    fn new(inner: &'e Inner, id: &str, cancel: &Cancel) -> Self {
+        if !id.is_empty() {
+            let mut running = inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.insert(id.to_owned(), cancel.clone());
+        }
+        Self { inner, id: id.to_owned() }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.inner.build.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl BuildError {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Engine(error) | Self::Step { error, .. } | Self::Base { error, .. } => {
+                model::Kinded::kind(error)
+            }
+            Self::File(_) => ErrorKind::Invalid,
+            Self::Exit { .. } | Self::Cancelled => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What a build is asked for, and how its files come to the engine.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use archive::{Compression, Decoder, ExtractOptions, Owner};
+use build_context::Ignore;
+use builder::Dockerfile;
+use builder::plan::Options;
+use linux::root::RootDir;
+use oci::Reference;
+use registry_client::Credentials;
+
+use super::Folder;
+use crate::engine::Inner;
+use crate::error::Context;
+use crate::{Error, Result};
+
+/// Longest Dockerfile and ignore file.
+const LONGEST: u64 = 2 << 20;
+
+/// A build.
+pub struct BuildRequest {
+    /// Path of the Dockerfile in the context.
+    pub dockerfile: String,
+    /// Its text, where it does not come from the context.
+    pub dockerfile_text: Option<Vec<u8>>,
+    /// What the image is called.
+    pub names: Vec<Reference>,
+    /// What the Dockerfile's meaning depends on.
+    pub options: Options,
+    /// A platform was asked for.
+    pub explicit_platform: bool,
+    /// Images are looked for at their registries even if they are here.
+    pub pull: bool,
+    /// Limits and settings of the commands' containers.
+    pub host_config: api::container::HostConfig,
+    /// Credentials by the registries' domains.
+    pub credentials: BTreeMap<String, Credentials>,
+    /// What it can be cancelled by.
+    pub build_id: String,
+    /// The other side, for secrets and keys.
+    pub client: Arc<dyn Client>,
+}
+
+/// What only the client of a build has.
+pub trait Client: Send + Sync {
+    /// A secret; none when it has none of that id.
+    ///
+    /// # Errors
+    /// When the client does not answer.
+    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Makes the client's agent of keys reachable at a socket's path, until what this answers is dropped.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    fn agent(&self, id: &str, path: &Path) -> Result<Option<Box<dyn Any + Send>>>;
+}
+
+/// A client that has nothing.
+pub struct NoClient;
+
+impl Client for NoClient {
+    fn secret(&self, _: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn agent(&self, _: &str, _: &Path) -> Result<Option<Box<dyn Any + Send>>> {
+        Ok(None)
+    }
+}
+
+/// Where the files of a build are.
+pub enum ContextSource<'c> {
+    /// A tar stream, perhaps compressed.
+    Tar(&'c mut (dyn Read + Send)),
+    /// A folder of this machine, which is read in place.
+    Place {
+        /// Its path.
+        path: PathBuf,
+        /// The device it is on, as the client sees it.
+        device: u64,
+        /// Its number there.
+        inode: u64,
+    },
+    /// Folders by their names, which stay as they are; the main one has none.
+    Folders(BTreeMap<String, PathBuf>),
+    /// There are none.
+    Nothing,
+}
+
+/// The files of a build on this machine.
+pub struct Received {
+    pub(super) dockerfile: Dockerfile,
+    pub(super) folders: BTreeMap<String, Folder>,
+    _temporary: Option<Temporary>,
+}
+
+/// A folder that goes when it is no longer used.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("removing {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// Gets the files of a build, and its Dockerfile.
+pub(super) fn receive(inner: &Inner, request: &BuildRequest, context: ContextSource<'_>) -> Result<Received> {
+    let mut temporary = None;
+    let mut folders = BTreeMap::new();
+    match context {
+        ContextSource::Nothing => {}
+        ContextSource::Folders(paths) => {
+            for (name, path) in paths {
+                folders.insert(name, open(&path, Ignore::default(), true)?);
+            }
+        }
+        ContextSource::Place { path, device, inode } => {
+            folders.insert(String::new(), in_place(&path, device, inode)?);
+        }
+        ContextSource::Tar(stream) => {
+            let folder = inner.layout.temporary_dir().join(format!("context-{}", model::id::random_hex()));
+            store::file::make_private_dir(&folder).doing(|| format!("making folder {}", folder.display()))?;
+            temporary = Some(Temporary(folder.clone()));
+            unpack(stream, &folder)?;
+            folders.insert(String::new(), open(&folder, Ignore::default(), true)?);
+        }
+    }
+    let main = folders.get_mut("");
+    let dockerfile = match (&request.dockerfile_text, &main) {
+        (Some(text), _) => text.clone(),
+        (None, Some(folder)) => dockerfile(folder, &request.dockerfile)?,
+        (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
+    };
+    if let Some(folder) = main {
+        folder.ignore = ignore(folder, &request.dockerfile)?;
+    }
+    let dockerfile = Dockerfile::read(&dockerfile).map_err(Error::from_kinded)?;
+    Ok(Received { dockerfile, folders, _temporary: temporary })
+}
+
+fn open(path: &Path, ignore: Ignore, own: bool) -> Result<Folder> {
+    let root = RootDir::open(path).doing(|| format!("opening the build context {}", path.display()))?;
+    Ok(Folder { path: path.to_owned(), root, ignore, own })
+}
+
+/// The client's folder, if it is the same one here: the client may see other file systems.
+fn in_place(path: &Path, device: u64, inode: u64) -> Result<Folder> {
+    let here = std::fs::metadata(path).ok();
+    let same = here.is_some_and(|here| (here.dev(), here.ino()) == (device, inode) && here.is_dir());
+    if !same || !path.is_absolute() {
+        return Err(Error::conflict(format!(
+            "context not in place: {} is another folder, or none, for the engine",
+            path.display()
+        )));
+    }
+    open(path, Ignore::default(), false)
+}
+
+fn unpack(stream: &mut (dyn Read + Send), folder: &Path) -> Result<()> {
+    let root = RootDir::open(folder).doing(|| format!("opening {}", folder.display()))?;
+    let mut buffered = std::io::BufReader::with_capacity(256 << 10, stream);
+    let start = std::io::BufRead::fill_buf(&mut buffered).doing(|| "reading the build context".to_owned())?;
+    if start.is_empty() {
+        return Err(Error::invalid("the build context is empty"));
+    }
+    let plain = Compression::detect(start) == Compression::None;
+    let options = ExtractOptions { owner: Owner::Fixed(0, 0), ..ExtractOptions::copy() };
+    let unpacked = if plain {
+        archive::extract(buffered, &root, Path::new(""), &options)
+    } else {
+        let decoder = Decoder::new(buffered).doing(|| "reading the build context".to_owned())?;
+        archive::extract(decoder, &root, Path::new(""), &options)
+    };
+    unpacked
+        .map(|_| ())
+        .map_err(|error| Error::from_kinded(error).prefixed("Error processing tar file(exit status 1)"))
+}
+
+fn dockerfile(folder: &Folder, path: &str) -> Result<Vec<u8>> {
+    let wanted = if path.is_empty() { "Dockerfile" } else { path };
+    let found = read(folder, wanted)?;
+    let found = match (found, path) {
+        // The name in small letters, where none was given.
+        (None, "" | "Dockerfile") => read(folder, "dockerfile")?,
+        (found, _) => found,
+    };
+    let bytes =
+        found.ok_or_else(|| Error::invalid(format!("Cannot locate specified Dockerfile: {wanted}")))?;
+    if bytes.is_empty() {
+        return Err(Error::invalid(format!("the Dockerfile ({wanted}) cannot be empty")));
+    }
+    Ok(bytes)
+}
+
+/// The ignore file's patterns; Dockerfile and ignore file themselves are hidden only from the build's instructions.
+fn ignore(folder: &Folder, dockerfile: &str) -> Result<Ignore> {
+    let dockerfile = if dockerfile.is_empty() { "Dockerfile" } else { dockerfile };
+    let own = read(folder, &format!("{dockerfile}.dockerignore"))?;
+    let bytes = match own {
+        Some(bytes) => Some(bytes),
+        None => read(folder, ".dockerignore")?,
+    };
+    let Some(bytes) = bytes else { return Ok(Ignore::default()) };
+    Ignore::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn read(folder: &Folder, path: &str) -> Result<Option<Vec<u8>>> {
+    let Ok(file) = folder.root.open_regular(path) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    std::fs::File::from(file)
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .doing(|| format!("reading {path}"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Error::invalid(format!("{path} is longer than {LONGEST} bytes")));
+    }
+    Ok(Some(bytes))
+}

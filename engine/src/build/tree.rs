@@ -1,0 +1,363 @@
+//! Trees that files are taken from: which files a selection means, and what they are by content.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use build_context::Ignore;
+use linux::root::RootDir;
+use model::pattern::Pattern;
+use oci::Digest;
+use oci::digest::{Algorithm, Digester};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+
+use crate::error::Context;
+use crate::{Error, Result};
+
+/// Files of one selection at most.
+const MOST: usize = 2_000_000;
+/// Deepest folder.
+const DEEPEST: usize = 256;
+/// File contents remembered at most.
+const REMEMBERED: usize = 200_000;
+
+/// Files somewhere.
+pub(super) struct Tree<'t> {
+    /// Where.
+    pub(super) root: RootDir,
+    /// What is not seen of them.
+    pub(super) ignore: Option<&'t Ignore>,
+    /// Whose they are, if not whose they are on disk.
+    pub(super) owner: Option<(u32, u32)>,
+    /// Contents that are known already; none where every file is new.
+    pub(super) contents: Option<&'t Contents>,
+}
+
+/// A file that is taken.
+pub(super) struct Found {
+    /// Where it is in the tree.
+    pub(super) path: PathBuf,
+    /// Where it goes below the destination; empty for a single file and for the folder itself.
+    pub(super) target: PathBuf,
+    /// Its attributes.
+    pub(super) stat: Stat,
+}
+
+/// One source of an instruction with everything below it.
+pub(super) struct Source {
+    /// Its path in the tree.
+    pub(super) path: PathBuf,
+    /// Whether it is a folder, whose content is meant.
+    pub(super) is_folder: bool,
+    /// Itself and what is below, each folder before what is in it.
+    pub(super) files: Vec<Found>,
+}
+
+/// Contents of files by what the file system says of them.
+#[derive(Default)]
+pub(crate) struct Contents {
+    known: Mutex<HashMap<(u64, u64), (Stamp, Digest)>>,
+}
+
+/// Changes with every change of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Tree<'_> {
+    /// The sources a path or pattern means.
+    pub(super) fn sources(&self, text: &str, exclude: &Ignore) -> Result<Vec<Source>> {
+        let clean = clean(text);
+        let paths = if clean.bytes().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
+            self.matching(&clean)?
+        } else {
+            vec![PathBuf::from(&clean)]
+        };
+        let sources: Vec<Source> =
+            paths.into_iter().map(|path| self.source(path, exclude)).collect::<Result<_>>()?;
+        Ok(sources)
+    }
+
+    fn source(&self, path: PathBuf, exclude: &Ignore) -> Result<Source> {
+        let missing = || not_found(&path);
+        let hidden = self.ignore.is_some_and(|ignore| {
+            let text = path.to_string_lossy();
+            !text.is_empty() && ignore.is_ignored(&text) && !ignore.may_show_below(&text)
+        });
+        if hidden {
+            return Err(missing());
+        }
+        // What is named is meant, also when a link leads to it; links below stay links.
+        let found = self.root.resolve(here(&path)).map_err(|_| missing())?;
+        let stat = rustix::fs::fstat(&found).doing(|| format!("looking at {}", path.display()))?;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let mut files = vec![Found { path: path.clone(), target: PathBuf::new(), stat }];
+        if is_folder {
+            let mut walk =
+                Walk { tree: self, exclude, files: &mut files, real: real_path(&self.root, &path) };
+            let folder = open_folder(found.as_fd(), c".", &path)?;
+            walk.children(&folder, &PathBuf::new(), 0)?;
+        }
+        Ok(Source { path, is_folder, files })
+    }
+
+    /// Paths that match, sorted.
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>> {
+        let mut level = vec![PathBuf::new()];
+        for component in pattern.split('/') {
+            let parsed = Pattern::new(component)
+                .map_err(|_| Error::invalid(format!("syntax error in pattern: {pattern:?}")))?;
+            let mut next = Vec::new();
+            for folder in &level {
+                let Ok(found) = self.root.resolve(here(folder)) else { continue };
+                let Ok(open) = open_folder(found.as_fd(), c".", folder) else { continue };
+                for name in
+                    archive::tree::sorted_names(&open).doing(|| format!("listing {}", folder.display()))?
+                {
+                    let name = std::ffi::OsStr::from_bytes(name.to_bytes());
+                    let path = folder.join(name);
+                    let shown = path.to_string_lossy();
+                    let seen = self
+                        .ignore
+                        .is_none_or(|ignore| !ignore.is_ignored(&shown) || ignore.may_show_below(&shown));
+                    if seen && parsed.matches(&name.to_string_lossy()) {
+                        next.push(path);
+                    }
+                }
+                if next.len() > MOST {
+                    return Err(too_many());
+                }
+            }
+            level = next;
+        }
+        if level.is_empty() { Err(not_found(Path::new(pattern))) } else { Ok(level) }
+    }
+
+    /// Opens a file that was found.
+    pub(super) fn open(&self, path: &Path) -> Result<File> {
+        let file = self.root.open_regular(here(path)).doing(|| format!("opening {}", path.display()))?;
+        Ok(File::from(file))
+    }
+
+    /// The text of a link that was found.
+    pub(super) fn link(&self, path: &Path) -> Result<CString> {
+        self.root.read_link(path).doing(|| format!("reading the link {}", path.display()))
+    }
+
+    /// Whose a file is.
+    pub(super) fn owner(&self, stat: &Stat) -> (u32, u32) {
+        self.owner.unwrap_or((stat.st_uid, stat.st_gid))
+    }
+
+    /// Adds what a source is to a digest.
+    pub(super) fn digest(&self, source: &Source, digester: &mut Digester) -> Result<()> {
+        digester.update(format!("source {} {}\n", source.is_folder, source.path.display()).as_bytes());
+        for found in &source.files {
+            let stat = &found.stat;
+            let (uid, gid) = self.owner(stat);
+            let line = format!("{:o} {uid} {gid} {} ", stat.st_mode, stat.st_rdev);
+            digester.update(line.as_bytes());
+            digester.update(found.target.as_os_str().as_bytes());
+            digester.update(b"\0");
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => {
+                    digester.update(self.content(&found.path, stat)?.as_str().as_bytes());
+                }
+                FileType::Symlink => digester.update(self.link(&found.path)?.to_bytes()),
+                _ => {}
+            }
+            digester.update(b"\0");
+        }
+        Ok(())
+    }
+
+    fn content(&self, path: &Path, stat: &Stat) -> Result<Digest> {
+        if let Some(known) = self.contents.and_then(|contents| contents.get(stat)) {
+            return Ok(known);
+        }
+        let mut file = self.open(path)?;
+        let stat = rustix::fs::fstat(&file).doing(|| format!("looking at {}", path.display()))?;
+        let mut digester = Digester::new(Algorithm::Sha256);
+        let mut block = vec![0; usize::try_from(stat.st_size).unwrap_or(1 << 17).clamp(1, 1 << 17)];
+        loop {
+            let count = file.read(&mut block).doing(|| format!("reading {}", path.display()))?;
+            if count == 0 {
+                break;
+            }
+            digester.update(block.get(..count).unwrap_or_default());
+        }
+        let digest = digester.finish();
+        if let Some(contents) = self.contents {
+            contents.keep(&stat, &digest);
+        }
+        Ok(digest)
+    }
+}
+
+impl Contents {
+    fn get(&self, stat: &Stat) -> Option<Digest> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stamp, digest) = known.get(&(stat.st_dev, stat.st_ino))?;
+        (*stamp == stamp_of(stat)).then(|| digest.clone())
+    }
+
+    /// Files that changed just now may change again without a new time: they are not remembered.
+    fn keep(&self, stat: &Stat, digest: &Digest) {
+        if model::Timestamp::now().seconds() - stat.st_ctime < 2 {
+            return;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert((stat.st_dev, stat.st_ino), (stamp_of(stat), digest.clone()));
+    }
+}
+
+fn stamp_of(stat: &Stat) -> Stamp {
+    Stamp {
+        size: stat.st_size,
+        modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),
+        changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()),
+    }
+}
+
+struct Walk<'w, 't> {
+    tree: &'w Tree<'t>,
+    exclude: &'w Ignore,
+    files: &'w mut Vec<Found>,
+    /// The source without links in its path: what ignore patterns are about.
+    real: PathBuf,
+}
+
+impl Walk<'_, '_> {
+    fn children(&mut self, folder: &OwnedFd, below: &Path, depth: usize) -> Result<()> {
+        if depth > DEEPEST {
+            return Err(Error::invalid(format!("folders are nested deeper than {DEEPEST}")));
+        }
+        for name in archive::tree::sorted_names(folder).doing(|| format!("listing {}", below.display()))? {
+            let target = below.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+            let path = self.real.join(&target);
+            let stat = match rustix::fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(rustix::io::Errno::NOENT) => continue,
+                stat => stat.doing(|| format!("looking at {}", path.display()))?,
+            };
+            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            let (shown, below_shown) = self.visible(&path, &target, is_folder);
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Socket || !(shown || below_shown) {
+                continue;
+            }
+            if self.files.len() >= MOST {
+                return Err(too_many());
+            }
+            let place = self.files.len();
+            self.files.push(Found { path: path.clone(), target: target.clone(), stat });
+            if is_folder {
+                let open = open_folder(folder.as_fd(), &name, &path)?;
+                self.children(&open, &target, depth + 1)?;
+                if !shown && self.files.len() == place + 1 {
+                    // Looked through for nothing.
+                    self.files.truncate(place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is seen, and whether something below it may be.
+    fn visible(&self, path: &Path, target: &Path, is_folder: bool) -> (bool, bool) {
+        let (mut shown, mut below) = (true, is_folder);
+        let rules = [(self.tree.ignore, path), (Some(self.exclude), target)];
+        for (rules, path) in rules.into_iter().filter_map(|(rules, path)| Some((rules?, path))) {
+            if rules.is_empty() {
+                continue;
+            }
+            let text = path.to_string_lossy();
+            if rules.is_ignored(&text) {
+                shown = false;
+                below = below && rules.may_show_below(&text);
+            }
+        }
+        (shown, below)
+    }
+}
+
+fn open_folder(parent: BorrowedFd<'_>, name: &std::ffi::CStr, path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty()).doing(|| format!("opening {}", path.display()))
+}
+
+/// A path without links in it, of something that exists; the same path when that cannot be said.
+pub(super) fn real_path(root: &RootDir, path: &Path) -> PathBuf {
+    resolve(root, path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Follows all links of a path, also where the end of it does not exist yet. Never leads out of the root.
+pub(super) fn resolve(root: &RootDir, path: &Path) -> Result<PathBuf> {
+    let mut left: Vec<std::ffi::OsString> =
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
+    let mut done = PathBuf::new();
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match part.as_bytes() {
+            b"/" | b"." | b"" => continue,
+            b".." => {
+                done.pop();
+                continue;
+            }
+            _ => {}
+        }
+        let next = done.join(&part);
+        let Ok(text) = root.read_link(&next) else {
+            done = next;
+            continue;
+        };
+        links += 1;
+        if links > 40 {
+            return Err(Error::invalid(format!("too many links in {}", path.display())));
+        }
+        let text = PathBuf::from(std::ffi::OsStr::from_bytes(text.to_bytes()));
+        if text.is_absolute() {
+            done = PathBuf::new();
+        }
+        left.extend(text.components().rev().map(|part| part.as_os_str().to_owned()));
+    }
+    Ok(done)
+}
+
+/// A path below the root, without dots; `..` never leads above.
+fn clean(text: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The root itself has a name, too.
+pub(super) fn here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn not_found(path: &Path) -> Error {
+    Error::not_found(format!(
+        "file not found in build context or excluded by .dockerignore: stat {}: file does not exist",
+        path.display()
+    ))
+}
+
+fn too_many() -> Error {
+    Error::invalid(format!("more than {MOST} files in one instruction"))
+}

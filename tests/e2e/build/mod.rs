@@ -1,0 +1,3 @@
+//! Builds: Dockerfiles become images, by each door.
+
+mod classic;
