@@ -7,16 +7,20 @@ use crate::source::{self, SourceFile};
 use crate::{Outcome, root};
 
 /// Why each package of the registry is there, in a few words.
-pub(crate) const REASONS: [(&str, &str); 25] = [
+pub(crate) const REASONS: [(&str, &str); 30] = [
     ("base64", "headers and tokens"),
     ("bcrypt", "passwords of the registry's accounts"),
+    ("bytes", "pieces of messages that HTTP/2 keeps and sends"),
     ("bzip2", "archives users upload"),
     ("flate2", "gzip layers"),
+    ("h2", "HTTP/2 below gRPC"),
+    ("http", "heads of HTTP/2 messages"),
     ("httparse", "heads of HTTP messages"),
     ("jiff", "calendar and time zones"),
     ("libc", "system calls rustix does not have"),
     ("lzma-rust2", "xz archives users upload"),
     ("proptest", "property tests"),
+    ("prost", "messages of BuildKit's protocol"),
     ("rcgen", "certificates for tests"),
     ("redb", "transactional tables"),
     ("ring", "hashes"),
@@ -26,6 +30,7 @@ pub(crate) const REASONS: [(&str, &str); 25] = [
     ("serde", "documents"),
     ("serde_json", "documents"),
     ("thiserror", "error types"),
+    ("tokio", "drives HTTP/2 in base/grpc, nowhere else"),
     ("zstd", "zstd layers"),
     ("expect-test", "expected text inline"),
     ("crossbeam", ""),
@@ -36,7 +41,7 @@ pub(crate) const REASONS: [(&str, &str); 25] = [
 ];
 
 /// Ranks by folder; a crate may use crates of a lower rank, and base crates only those before them in this list.
-const BASE_ORDER: [&str; 17] = [
+const BASE_ORDER: [&str; 19] = [
     "base/model",
     "base/oci",
     "base/api",
@@ -50,6 +55,8 @@ const BASE_ORDER: [&str; 17] = [
     "base/erofs",
     "base/transport",
     "base/registry-client",
+    "base/grpc",
+    "base/buildkit",
     "base/api-client",
     "base/terminal",
     "base/testkit",
@@ -122,7 +129,7 @@ fn base_place(folder: &str) -> usize {
 fn reach(packages: &BTreeMap<String, Package>, wrong: &mut Vec<String>) {
     for program in ["wharf-shim", "wharf-runtime"] {
         for name in dependencies::reachable(packages, program) {
-            if ["tokio", "hyper", "rustls", "redb", "tracing"].contains(&name) {
+            if ["tokio", "h2", "hyper", "rustls", "redb", "tracing"].contains(&name) {
                 wrong.push(format!(
                     "{program} reaches {name}: the process that lives with a container stays small"
                 ));
