@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod build_protocol;
 mod upload;
 
 use std::io::Read as _;
 
+pub use build_protocol::{build_connection, build_context_packets, build_message};
 pub use upload::registry_upload;
 
 /// Bodies of API requests.
@@ -137,11 +139,11 @@ mod tests {
     use testkit::chance::Dice;
 
     /// Damages a good input in one to four places, many times over.
-    fn damage(seeds: &[&[u8]], target: fn(&[u8])) {
+    pub(crate) fn damage(seeds: &[&[u8]], target: fn(&[u8])) {
         damage_so_often(2_000, seeds, target);
     }
 
-    fn damage_so_often(times: u32, seeds: &[&[u8]], target: fn(&[u8])) {
+    pub(crate) fn damage_so_often(times: u32, seeds: &[&[u8]], target: fn(&[u8])) {
         let mut dice = Dice(0x5eed_5eed_5eed_5eed);
         let mut roll = |sides: usize| dice.roll(sides.max(1) as u64) as usize;
         for seed in seeds {

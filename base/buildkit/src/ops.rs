@@ -1,0 +1,184 @@
+//! `pb`: graphs of operations as far as they cross this protocol: sources, platforms, places in a Dockerfile.
+
+use std::collections::BTreeMap;
+
+/// A graph: its operations as bytes, each named by the digest of these, the last one naming the result.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Definition {
+    /// The operations, each an [`Op`].
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub def: Vec<Vec<u8>>,
+    /// What is known about each.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub metadata: BTreeMap<String, OpMetadata>,
+    /// Where they stand in files.
+    #[prost(message, tag = "3")]
+    pub source: Option<Source>,
+}
+
+/// An operation. Its kind is read only when it is a source.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Op {
+    /// What it works on.
+    #[prost(message, repeated, tag = "1")]
+    pub inputs: Vec<Input>,
+    /// A source, when it is one.
+    #[prost(message, tag = "3")]
+    pub source: Option<SourceOp>,
+    /// For which platform.
+    #[prost(message, tag = "10")]
+    pub platform: Option<Platform>,
+}
+
+/// An edge of a graph.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Input {
+    /// The operation.
+    #[prost(string, tag = "1")]
+    pub digest: String,
+    /// Which of its outputs.
+    #[prost(int64, tag = "2")]
+    pub index: i64,
+}
+
+/// A source.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SourceOp {
+    /// `docker-image://`, `local://`, `git://`, `https://` and what follows.
+    #[prost(string, tag = "1")]
+    pub identifier: String,
+    /// Its options.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub attrs: BTreeMap<String, String>,
+}
+
+/// A platform.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Platform {
+    /// As Go names it.
+    #[prost(string, tag = "1")]
+    pub architecture: String,
+    /// As Go names it.
+    #[prost(string, tag = "2")]
+    pub os: String,
+    /// Of the architecture.
+    #[prost(string, tag = "3")]
+    pub variant: String,
+    /// Of the system.
+    #[prost(string, tag = "4")]
+    pub os_version: String,
+    /// Of the system.
+    #[prost(string, repeated, tag = "5")]
+    pub os_features: Vec<String>,
+}
+
+/// What is known about an operation.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OpMetadata {
+    /// Whether to run it anew.
+    #[prost(bool, tag = "1")]
+    pub ignore_cache: bool,
+    /// For people.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub description: BTreeMap<String, String>,
+    /// Whether its result goes into exported cache.
+    #[prost(message, tag = "4")]
+    pub export_cache: Option<ExportCache>,
+    /// What it needs of the builder.
+    #[prost(btree_map = "string, bool", tag = "5")]
+    pub caps: BTreeMap<String, bool>,
+    /// Steps to be shown as one.
+    #[prost(message, tag = "6")]
+    pub progress_group: Option<ProgressGroup>,
+}
+
+/// A yes or no that may be missing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExportCache {
+    /// Yes or no.
+    #[prost(bool, tag = "1")]
+    pub value: bool,
+}
+
+/// Steps to be shown as one.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ProgressGroup {
+    /// Which group.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Whether other groups go before.
+    #[prost(bool, tag = "3")]
+    pub weak: bool,
+}
+
+/// Where operations stand in files.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Source {
+    /// By operation.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub locations: BTreeMap<String, Locations>,
+    /// The files.
+    #[prost(message, repeated, tag = "2")]
+    pub infos: Vec<SourceInfo>,
+}
+
+/// Places.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Locations {
+    /// The places.
+    #[prost(message, repeated, tag = "1")]
+    pub locations: Vec<Location>,
+}
+
+/// Places in one file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Location {
+    /// Which file.
+    #[prost(int32, tag = "1")]
+    pub source_index: i32,
+    /// The places.
+    #[prost(message, repeated, tag = "2")]
+    pub ranges: Vec<Range>,
+}
+
+/// A file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SourceInfo {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub filename: String,
+    /// Its bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: Vec<u8>,
+    /// Where it came from.
+    #[prost(message, tag = "3")]
+    pub definition: Option<Definition>,
+    /// `Dockerfile`.
+    #[prost(string, tag = "4")]
+    pub language: String,
+}
+
+/// A place in a file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Range {
+    /// From here.
+    #[prost(message, tag = "1")]
+    pub start: Option<Position>,
+    /// To here, this line included.
+    #[prost(message, tag = "2")]
+    pub end: Option<Position>,
+}
+
+/// A point in a file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Position {
+    /// Counted from 1.
+    #[prost(int32, tag = "1")]
+    pub line: i32,
+    /// Counted from 0.
+    #[prost(int32, tag = "2")]
+    pub character: i32,
+}
