@@ -25,6 +25,9 @@ fn pack(folder: &Path) -> Vec<u8> {
     packed.stdout
 }
 
+/// Files of a context by name.
+type Files<'f> = &'f [(&'f str, &'f str)];
+
 /// What a build said, line by line, and how it ended.
 struct Build {
     status: u16,
@@ -149,7 +152,7 @@ fn wrong_builds_are_refused_in_docker_s_words() {
         let first = build.lines.first().cloned().unwrap_or_default();
         (build.status, first["message"].as_str().map_or_else(|| build.error().to_owned(), str::to_owned))
     };
-    let cases: [(&[(&str, &str)], &str, u16, &str); 7] = [
+    let cases: [(Files<'_>, &str, u16, &str); 7] = [
         (&[("f", "x")], "", 400, "Cannot locate specified Dockerfile: Dockerfile"),
         (&[("Dockerfile", "")], "", 400, "the Dockerfile (Dockerfile) cannot be empty"),
         (
