@@ -103,9 +103,10 @@ fn walk(session: &Session, words: &[String], all_words: &[String]) -> Result<(),
     loop {
         let Some((word, after)) = rest.split_first() else { return Ok(()) };
         let Some(entry) = entries.iter().find(|entry| entry.answers_to(word)) else {
-            if path == session.program
-                && let Some(outcome) = plugin::forward(session, word, all_words)
-            {
+            // Commands of a plugin that we have a group of the same name for, too: `buildx ls`.
+            let named = path.strip_prefix(session.program).unwrap_or_default().trim_start();
+            let named = if named.is_empty() { word } else { named };
+            if let Some(outcome) = plugin::forward(session, named, all_words) {
                 return outcome;
             }
             if let (Some(group), true) = (inside, after.iter().any(|word| word == "--help")) {

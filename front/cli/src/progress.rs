@@ -58,16 +58,27 @@ pub fn show(source: impl Read, quiet: bool, to_stderr: bool, mut aux: impl FnMut
         (_, true) => Box::new(std::io::stderr().lock()),
         _ => Box::new(std::io::stdout().lock()),
     };
-    write(source, size, &mut *out, &mut aux)
+    // The code of a record is that of a build's step; what pulls and pushes is no such thing.
+    write(source, size, &mut *out, &mut aux).map_err(|failure| match failure {
+        Failure::Text { text, .. } => Failure::text(text),
+        other => other,
+    })
 }
 
-/// The size of the terminal; none when it is none. One that does not know its width is a wide one.
-fn screen(descriptor: impl std::os::fd::AsFd) -> Option<Size> {
+/// The terminal that lines are redrawn on; none when there is none.
+pub type Screen = Option<Size>;
+
+/// The terminal behind a descriptor. One that does not know its width is a wide one.
+pub fn screen(descriptor: impl std::os::fd::AsFd) -> Screen {
     let wide = Size { height: 0, width: 200 };
     terminal::is_terminal(&descriptor).then(|| terminal::size(descriptor).unwrap_or(wide))
 }
 
-fn write(source: impl Read, size: Option<Size>, out: &mut dyn Write, aux: &mut dyn FnMut(&Json)) -> Outcome {
+/// Writes a stream of records as text.
+///
+/// # Errors
+/// When the stream breaks or reports an error, whose code becomes the exit code.
+pub fn write(source: impl Read, size: Screen, out: &mut dyn Write, aux: &mut dyn FnMut(&Json)) -> Outcome {
     let mut lines = Lines::new(size.map_or(0, |size| usize::from(size.height)));
     for record in Records::<_, Record>::new(source) {
         let record = record?;
@@ -87,13 +98,20 @@ fn write(source: impl Read, size: Option<Size>, out: &mut dyn Write, aux: &mut d
     Ok(())
 }
 
+/// The error that a record reports.
+pub fn fault_in(record: &Json) -> Option<Failure> {
+    fault(&Record::deserialize(record).ok()?)
+}
+
 fn fault(record: &Record) -> Option<Failure> {
     let text = match &record.error_detail {
         Some(Fault { code: 401, .. }) => "authentication is required",
         Some(detail) if !detail.message.is_empty() => &detail.message,
         _ => &record.error,
     };
-    (!text.is_empty()).then(|| Failure::text(text))
+    let code = record.error_detail.as_ref().map_or(0, |detail| detail.code);
+    let code = u8::try_from(code).ok().filter(|&code| code > 0).unwrap_or(1);
+    (!text.is_empty()).then(|| Failure::Text { text: text.to_owned(), code })
 }
 
 fn plain(out: &mut dyn Write, record: &Record, end: &str) -> std::io::Result<()> {

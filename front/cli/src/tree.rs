@@ -1,7 +1,9 @@
 //! The list of all commands.
 
 use crate::command::{Entry, Group, Section};
-use crate::commands::{container, context, image, inspect, manifest, network, swarm, system, volume};
+use crate::commands::{
+    build, builder, container, context, image, inspect, manifest, network, swarm, system, volume,
+};
 use crate::completion;
 
 /// The sentence at the top of the help.
@@ -39,10 +41,31 @@ const CONTAINER: Group = Group {
     ],
 };
 
+const BUILDER: Group = Group {
+    about: "Manage builds",
+    bare: None,
+    entries: &[
+        Entry::command("build", &build::COMMAND),
+        Entry::command("du", &builder::du::COMMAND),
+        Entry::command("prune", &builder::prune::COMMAND),
+    ],
+};
+
+const BUILDX: Group = Group {
+    about: "Builds by the names of Docker's plugin",
+    bare: None,
+    entries: &[
+        Entry::command("build", &build::COMMAND).aliases(&["b"]),
+        Entry::command("du", &builder::du::COMMAND),
+        Entry::command("prune", &builder::prune::WITH_TABLE),
+    ],
+};
+
 const IMAGE: Group = Group {
     about: "Manage images",
     bare: None,
     entries: &[
+        Entry::command("build", &build::COMMAND),
         Entry::command("history", &image::history::COMMAND),
         Entry::command("import", &image::import::COMMAND),
         Entry::command("inspect", &image::inspect::COMMAND),
@@ -144,6 +167,7 @@ pub const COMMANDS: &[Entry] = &[
     Entry::command("run", &container::run::COMMAND).section(Section::Common),
     Entry::command("exec", &container::exec::COMMAND).section(Section::Common),
     Entry::command("ps", &container::list::COMMAND).section(Section::Common),
+    Entry::command("build", &build::COMMAND).section(Section::Common),
     Entry::command("pull", &image::pull::COMMAND).section(Section::Common),
     Entry::command("push", &image::push::COMMAND).section(Section::Common),
     Entry::command("images", &image::list::COMMAND).section(Section::Common),
@@ -152,6 +176,8 @@ pub const COMMANDS: &[Entry] = &[
     Entry::command("search", &image::search::COMMAND).section(Section::Common),
     Entry::command("version", &system::version::COMMAND).section(Section::Common),
     Entry::command("info", &system::info::COMMAND).section(Section::Common),
+    Entry::group("builder", &BUILDER),
+    Entry::group("buildx", &BUILDX),
     Entry::group("container", &CONTAINER),
     Entry::group("context", &CONTEXT),
     Entry::group("image", &IMAGE),

@@ -1,5 +1,7 @@
 //! The commands, one file per verb: arguments, call, view.
 
+pub mod build;
+pub mod builder;
 pub mod container;
 pub mod context;
 pub mod each;

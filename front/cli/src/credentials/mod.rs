@@ -185,6 +185,23 @@ pub fn servers(session: &Session) -> Vec<String> {
     found
 }
 
+/// Every credential there is, as documents by registry; a helper that fails leaves its registry out.
+pub fn all(session: &Session) -> Vec<(String, Json)> {
+    let known = |server: &String| find(session, server).ok().flatten();
+    let mut found: Vec<(String, Json)> = Vec::new();
+    let config = session.config();
+    let of_helpers = config.texts("credHelpers").into_iter().map(|(server, _)| server);
+    for server in servers(session).into_iter().chain(of_helpers) {
+        if found.iter().any(|(held, _)| *held == server) {
+            continue;
+        }
+        if let Some(credential) = known(&server) {
+            found.push((server, credential.document()));
+        }
+    }
+    found
+}
+
 /// Changes the `auths` among the fields.
 fn change_auths(fields: &mut Map<String, Json>, change: impl FnOnce(&mut Map<String, Json>) -> bool) -> bool {
     let mut auths = match fields.shift_remove("auths") {

@@ -1,9 +1,9 @@
 //! The options of `run` and `create`: flags in, the document of `POST /containers/create` out.
 
 mod body;
-mod check;
+pub mod check;
 mod device;
-mod environment;
+pub mod environment;
 mod flags;
 mod health;
 mod mount;

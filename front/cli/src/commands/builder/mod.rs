@@ -1,0 +1,5 @@
+//! Commands on the build cache.
+
+pub mod du;
+pub mod prune;
+mod record;
