@@ -1,4 +1,5 @@
-//! `cargo xtask golden [FILE] [--check]`: records the parity suite from a live Docker engine.
+//! `cargo xtask golden [FILE] [--check]`: records the parity suite, and what it makes of the corpus of Dockerfiles, from a
+//! live Docker engine.
 //!
 //! The engine is the reference engine's dockerd, started here on roots of its own and in a network namespace of its
 //! own, so that nothing else on the machine is touched. Files that name a registry are held from inside that namespace, where
@@ -7,6 +8,7 @@
 
 use std::path::PathBuf;
 
+use testkit::corpus;
 use testkit::parity::{self, Block, Registries, Target};
 use testkit::registry::{Program, Registry};
 
@@ -26,7 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     std::os::unix::fs::symlink(program, &link).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&work_dir).map_err(|error| error.to_string())?;
     let target = Target { program: link, socket: reference.socket.clone(), work_dir, registries: None };
-    let mut differences = String::new();
+    let mut differences = build_corpus(&target, &names, check)?;
     for path in case_files(&names)? {
         let golden = path.with_extension("golden");
         let seen = hold(&reference, &target, &parity::read(&path))?;
@@ -47,6 +49,34 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     } else {
         Err(format!("wharf's command line on Docker's engine differs:\n{differences}"))
     }
+}
+
+/// Builds the corpus of Dockerfiles, when an argument begins with `corpus` or there is none; `corpus/NAME` is one case.
+fn build_corpus(target: &Target, names: &[&String], check: bool) -> Result<String, String> {
+    let mut differences = String::new();
+    let mut cases = corpus::files(&root().join("tests/e2e/build/corpus"));
+    cases.retain(|path| {
+        names.is_empty()
+            || names.iter().any(|name| path.with_extension("").ends_with(name))
+            || names.iter().any(|name| *name == "corpus")
+    });
+    if cases.is_empty() {
+        return Ok(differences);
+    }
+    let runner = corpus::Corpus::new(target);
+    for path in cases {
+        let case = corpus::read(&path);
+        let seen = runner.run(&case);
+        let golden = path.with_extension("golden");
+        println!("{}: {} lines", case.name, seen.lines().count());
+        if check {
+            let wanted = std::fs::read_to_string(&golden).unwrap_or_default();
+            differences.push_str(&corpus::differences(&case.name, &wanted, &seen));
+        } else {
+            std::fs::write(&golden, seen).map_err(|error| format!("{}: {error}", golden.display()))?;
+        }
+    }
+    Ok(differences)
 }
 
 /// Holds the conversation, with registries beside the engine when it names them.

@@ -3,15 +3,16 @@
 //! Owns what several test binaries need: [`Engine`] starts a `wharfd` with its own roots, socket, bridge, address
 //! range and cgroup parent, and removes all of them when dropped; [`census`] counts what that engine has on the
 //! machine, so that a test can compare before and after; [`parity`] runs recorded command lines and API calls
-//! against any engine; [`registry`] starts registries with images; [`peers`] runs podman, buildah and skopeo; [`http`] speaks to a socket without any client library; [`image`] makes base images.
+//! against any engine; [`corpus`] builds Dockerfiles on it; [`registry`] starts registries with images; [`peers`] runs podman, buildah and skopeo; [`http`] speaks to a socket without any client library; [`image`] makes base images.
 //!
 //! It must not know how wharf works inside: it sees binaries, sockets and files only, so that the same fixtures
 //! drive a Docker engine too. Failures panic with what happened, as test code does.
 //!
-//! Reading order: [`slot`], [`image`], [`Engine`], [`http`], [`census`], [`registry`], [`parity`].
+//! Reading order: [`slot`], [`image`], [`Engine`], [`http`], [`census`], [`registry`], [`parity`], [`corpus`].
 
 pub mod census;
 pub mod chance;
+pub mod corpus;
 pub mod disk;
 pub mod engine;
 pub mod http;

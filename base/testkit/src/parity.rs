@@ -70,6 +70,14 @@ pub fn needs_registries(blocks: &[Block]) -> bool {
 /// The API version that recordings are made with: the newest that Docker 26.1 speaks.
 pub const API_VERSION: &str = "1.45";
 
+/// What Docker's command line tells before every classic build.
+const CLASSIC_NOTICE: &str =
+    "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.
+            BuildKit is currently disabled; enable it by removing the DOCKER_BUILDKIT=0
+            environment-variable.
+
+";
+
 /// One block of a case file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -105,8 +113,8 @@ pub fn run_block(target: &Target, block: &Block) -> Block {
         let rest = rest.trim();
         let rest = &target.registries.as_ref().map_or_else(|| rest.to_owned(), |known| known.insert(rest));
         match kind {
-            "$" => seen.extend(run_command(target, rest, true)),
-            ">" => seen.extend(run_command(target, rest, false)),
+            "$" => seen.extend(run_script(target, rest, true)),
+            ">" => seen.extend(run_script(target, rest, false)),
             "@" => seen.extend(call(target, rest)),
             "~" => std::thread::sleep(std::time::Duration::from_secs_f64(
                 rest.parse().expect("a number of seconds"),
@@ -181,7 +189,8 @@ pub fn clean(target: &Target) {
     }
 }
 
-fn run_command(target: &Target, line: &str, record: bool) -> Vec<String> {
+/// Runs a line of a case; what it printed, and its exit code.
+pub(crate) fn run_script(target: &Target, line: &str, record: bool) -> Vec<String> {
     let config = target.work_dir.join("config");
     std::fs::create_dir_all(&config).expect("make a configuration folder");
     // The shell splits the line; `docker` in it is the program under test, so pipes and $(docker ...) work too.
@@ -196,11 +205,13 @@ fn run_command(target: &Target, line: &str, record: bool) -> Vec<String> {
         .env("DOCKER_HOST", format!("unix://{}", target.socket.display()))
         .env("DOCKER_CONFIG", config)
         .env("DOCKER_API_VERSION", API_VERSION)
-        .env("DOCKER_CLI_HINTS", "false");
+        .env("DOCKER_CLI_HINTS", "false")
+        // Recordings are of the classic builder.
+        .env("DOCKER_BUILDKIT", "0");
     let mut output = crate::engine::run(&mut command, None);
     let work_dir = target.work_dir.to_string_lossy().into_owned();
-    output.stdout = output.stdout.replace(&work_dir, "<work>");
-    output.stderr = output.stderr.replace(&work_dir, "<work>");
+    output.stdout = output.stdout.replace(&work_dir, "<work>").replace(CLASSIC_NOTICE, "");
+    output.stderr = output.stderr.replace(&work_dir, "<work>").replace(CLASSIC_NOTICE, "");
     if let Some(known) = &target.registries {
         output.stdout = known.remove(&output.stdout);
         output.stderr = known.remove(&output.stderr);
@@ -275,7 +286,7 @@ fn pretty(document: &Value) -> Vec<String> {
 }
 
 /// Keys in alphabetical order, whatever order the engine sent.
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();

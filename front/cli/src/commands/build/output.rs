@@ -57,6 +57,7 @@ impl Mode {
 pub(super) fn show(answer: Answer, mode: Mode) -> Result<String, Failure> {
     let Answer { response, fault } = answer;
     let mut id = String::new();
+    let mut quiet_id = String::new();
     let mut aux = |value: &Json| {
         if let Some(found) = value.get("ID").and_then(Json::as_str) {
             found.clone_into(&mut id);
@@ -64,25 +65,25 @@ pub(super) fn show(answer: Answer, mode: Mode) -> Result<String, Failure> {
     };
     let shown = match mode {
         Mode::Records => records(response.body, &mut aux),
-        Mode::Quiet => quietly(response.body, &mut aux),
+        Mode::Quiet => quietly(response.body, &mut aux).map(|said| quiet_id = said),
         Mode::Auto | Mode::Plain => {
             let screen = if mode == Mode::Auto { progress::screen(std::io::stdout()) } else { None };
             progress::write(response.body, screen, &mut std::io::stdout().lock(), &mut aux)
         }
     };
     shown.map_err(|failure| fault.or(failure))?;
-    Ok(id)
+    Ok(if id.is_empty() { quiet_id } else { id })
 }
 
 /// What the build says is kept, and told only when it fails; of one that went well it is the id.
-fn quietly(source: impl Read, aux: &mut dyn FnMut(&Json)) -> Result<(), Failure> {
+fn quietly(source: impl Read, aux: &mut dyn FnMut(&Json)) -> Result<String, Failure> {
     let mut said = Vec::new();
     let result = progress::write(source, None, &mut said, aux);
     match &result {
         Ok(()) => std::io::stdout().write_all(&said)?,
         Err(_) => std::io::stderr().write_all(&said)?,
     }
-    result
+    result.map(|()| String::from_utf8_lossy(&said).into_owned())
 }
 
 fn records(source: impl Read, aux: &mut dyn FnMut(&Json)) -> Result<(), Failure> {
