@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Package] = &[
     ("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
     ("curl", &["/usr/bin/curl"]),
+    ("git", &["/usr/bin/git"]),
     ("docker-registry", &["/usr/bin/docker-registry"]),
     ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
     ("e2fsprogs", &["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]),

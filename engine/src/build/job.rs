@@ -1,13 +1,12 @@
 //! One build at work: does what the solver asks for, with the engine's own means.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::ExtractOptions;
 use build_context::Ignore;
-use builder::operation::{Copy, Origin, Selection};
+use builder::operation::{Copy, Origin, Remote, Selection};
 use builder::plan::Plan;
 use builder::solve::{Event, Record};
 use builder::{Key, Layer, Operation, State, VertexId, Worker};
@@ -20,7 +19,8 @@ use snapshot::Snapshots;
 
 use super::copying::Target;
 use super::mode::Mode;
-use super::tree::{Source, Tree, here};
+use super::remote::{self, Fetched};
+use super::tree::{self, Source, Tree};
 use super::{BuildError, BuildRequest, Cancel, Folder, Observer, run};
 use crate::engine::Inner;
 use crate::error::Context;
@@ -39,6 +39,8 @@ pub(super) struct Job<'j> {
     pub(super) plan: &'j Plan,
     /// Something failed: the rest is not worth doing.
     pub(super) failed: std::sync::atomic::AtomicBool,
+    /// What was fetched, so that it is fetched once.
+    pub(super) fetched: Mutex<HashMap<String, Arc<Fetched>>>,
     /// Containers that run.
     pub(super) running: Mutex<HashSet<ContainerId>>,
 }
@@ -125,7 +127,7 @@ impl Job<'_> {
         shown.map_err(Error::from_kinded)
     }
 
-    fn folder(&self, name: &str) -> Result<&Folder> {
+    pub(super) fn folder(&self, name: &str) -> Result<&Folder> {
         self.folders.get(name).ok_or_else(|| {
             Error::not_found(match name {
                 "" => "this build has no context".to_owned(),
@@ -135,7 +137,7 @@ impl Job<'_> {
     }
 
     /// The tree an origin is; none for what is no tree.
-    fn tree(&self, origin: &Origin, inputs: &[State]) -> Result<Option<Tree<'_>>> {
+    pub(super) fn tree(&self, origin: &Origin, inputs: &[State]) -> Result<Option<Tree<'_>>> {
         match origin {
             Origin::Context(name) => {
                 let folder = self.folder(name)?;
@@ -149,19 +151,42 @@ impl Job<'_> {
                 Ok(Some(Tree { root, ignore: None, owner: None, contents: None }))
             }
             Origin::Inline(_) => Ok(None),
-            Origin::Remote(remote) => Err(Error::new(
-                model::ErrorKind::NotImplemented,
-                format!("ADD cannot fetch {} yet", remote.address),
-            )),
+            Origin::Remote(remote) => {
+                let fetched = self.fetched(remote)?;
+                let root = RootDir::open(&fetched.folder).doing(|| "opening what was fetched".to_owned())?;
+                Ok(Some(Tree { root, ignore: None, owner: Some((0, 0)), contents: None }))
+            }
         }
     }
 
-    fn sources(&self, tree: &Tree<'_>, selection: &Selection) -> Result<Vec<Source>> {
+    fn fetched(&self, remote: &Remote) -> Result<Arc<Fetched>> {
+        let key = serde_json::to_string(remote).unwrap_or_default();
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = fetched.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(remote::fetch(self.inner, remote, &self.cancel.shared.pulls)?);
+        fetched.insert(key, Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// The paths a selection names; of what is fetched it names none, and means the file, or all of a repository.
+    fn paths(&self, selection: &Selection) -> Result<Vec<String>> {
+        match &selection.origin {
+            Origin::Remote(remote) => {
+                let name = self.fetched(remote)?.name.clone();
+                Ok(vec![name.map_or_else(|| "/".to_owned(), |name| tree::escaped(&name))])
+            }
+            _ => Ok(selection.paths.clone()),
+        }
+    }
+
+    pub(super) fn sources(&self, tree: &Tree<'_>, selection: &Selection) -> Result<Vec<Source>> {
         let exclude = Ignore::new(selection.exclude.iter().map(String::as_str))
             .map_err(|error| Error::invalid(error.to_string()))?;
         let mut sources = Vec::new();
-        for path in &selection.paths {
-            sources.extend(tree.sources(path, &exclude)?);
+        for path in self.paths(selection)? {
+            sources.extend(tree.sources(&path, &exclude)?);
         }
         Ok(sources)
     }
@@ -190,7 +215,12 @@ impl Job<'_> {
             }
             if let Some(tree) = self.tree(&selection.origin, inputs)? {
                 let sources = self.sources(&tree, selection)?;
-                target.put(copy, &tree, &sources)?;
+                // What is fetched stays as it is, unless somebody says otherwise.
+                let unpack = match selection.origin {
+                    Origin::Remote(_) => Some(copy.unpack == Some(true)),
+                    _ => copy.unpack,
+                };
+                target.put(&Copy { unpack, ..copy.clone() }, &tree, &sources)?;
             }
         }
         Ok(())
@@ -215,61 +245,6 @@ impl Job<'_> {
             self.show(&root, layer, None)?;
         }
         Ok(layer)
-    }
-
-    /// The files of a selection in a folder on disk; where the file or folder that was meant is.
-    pub(super) fn materialise(
-        &self,
-        selection: &Selection,
-        inputs: &[State],
-        folder: &Path,
-    ) -> Result<PathBuf> {
-        if let Origin::Context(name) = &selection.origin
-            && let Some(path) = self.folder(name)?.plain(selection)?
-        {
-            return Ok(path);
-        }
-        store::file::make_private_dir(folder).doing(|| format!("making folder {}", folder.display()))?;
-        if let Origin::Inline(files) = &selection.origin {
-            use std::os::unix::fs::PermissionsExt as _;
-            let shared = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(folder, shared.clone()).doing(|| "making a script".to_owned())?;
-            for file in files {
-                let path = folder.join(&file.name);
-                std::fs::write(&path, &file.content).doing(|| format!("writing {}", path.display()))?;
-                std::fs::set_permissions(&path, shared.clone()).doing(|| "making a script".to_owned())?;
-            }
-            return Ok(folder.to_owned());
-        }
-        self.fill(selection, inputs, folder)
-    }
-
-    /// Copies a selection into a folder; where the file or folder that was meant is.
-    pub(super) fn fill(&self, selection: &Selection, inputs: &[State], folder: &Path) -> Result<PathBuf> {
-        let Some(tree) = self.tree(&selection.origin, inputs)? else { return Ok(folder.to_owned()) };
-        let sources = self.sources(&tree, selection)?;
-        let single = sources.first().filter(|source| sources.len() == 1 && !source.is_folder);
-        let place = single.and_then(|source| source.path.file_name()).map(|name| folder.join(name));
-        let copy = Copy {
-            selections: Vec::new(),
-            destination: "/".to_owned(),
-            owner: None,
-            mode: None,
-            parents: false,
-            unpack: Some(false),
-            archives: false,
-            link: false,
-        };
-        let empty = self.view(&State::default())?;
-        let mut file = tempfile_in(&self.inner.layout.temporary_dir())?;
-        let mut target = Target::new(&empty, &mut file, None, None);
-        target.put(&copy, &tree, &sources)?;
-        target.finish()?;
-        std::io::Seek::rewind(&mut file).doing(|| "copying files for a mount".to_owned())?;
-        let root = RootDir::open(folder).doing(|| format!("opening {}", folder.display()))?;
-        archive::extract(std::io::BufReader::new(file), &root, Path::new(""), &ExtractOptions::copy())
-            .map_err(Error::from_kinded)?;
-        Ok(place.unwrap_or_else(|| folder.to_owned()))
     }
 
     fn fingerprint(&self, selection: &Selection, inputs: &[State]) -> Result<Digest> {
@@ -358,24 +333,4 @@ fn owner(text: &str, view: &RootDir) -> Result<(u32, u32)> {
     let root = || view.subroot(".").doing(|| "opening a root".to_owned());
     let found = crate::container::lookup::resolve_user(text, &[], &root)?;
     Ok((found.uid, found.gid))
-}
-
-fn tempfile_in(folder: &Path) -> Result<std::fs::File> {
-    use rustix::fs::{CWD, Mode, OFlags, openat};
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = openat(CWD, folder, flags, Mode::from_raw_mode(0o600));
-    file.map(std::fs::File::from).doing(|| "making a temporary file".to_owned())
-}
-
-impl Folder {
-    /// The path on disk of what a selection means, if a container may see it just as it is.
-    fn plain(&self, selection: &Selection) -> Result<Option<PathBuf>> {
-        let [path] = selection.paths.as_slice() else { return Ok(None) };
-        if !self.own || !self.ignore.is_empty() || !selection.exclude.is_empty() {
-            return Ok(None);
-        }
-        let real = super::tree::resolve(&self.root, Path::new(path))?;
-        let there = self.root.stat_link(here(&real)).is_ok();
-        Ok(there.then(|| self.path.join(real)))
-    }
 }

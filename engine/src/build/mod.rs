@@ -4,9 +4,12 @@ mod bases;
 mod cache;
 mod caches;
 mod copying;
+mod git;
 mod job;
+mod materialise;
 mod mode;
 mod prune;
+mod remote;
 mod request;
 mod run;
 mod tree;
@@ -179,8 +182,13 @@ impl Builds<'_> {
     ///
     /// # Errors
     /// For contexts that cannot be read and Dockerfiles that are none.
-    pub fn receive(&self, request: &BuildRequest, context: ContextSource<'_>) -> Result<Received> {
-        request::receive(self.inner, request, context)
+    pub fn receive(
+        &self,
+        request: &BuildRequest,
+        context: ContextSource<'_>,
+        cancel: &Cancel,
+    ) -> Result<Received> {
+        request::receive(self.inner, request, context, &cancel.shared.pulls)
     }
 
     /// Builds an image.
@@ -240,6 +248,12 @@ impl Builds<'_> {
     }
 }
 
+/// Whether a variable says through whom to reach others.
+fn is_proxy(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["http_proxy", "https_proxy", "no_proxy", "all_proxy"].contains(&name.as_str())
+}
+
 /// What builds have left for later ones.
 pub(crate) fn cached(inner: &Inner) -> Vec<api::system::BuildCache> {
     prune::list(inner)
@@ -283,6 +297,7 @@ fn work(
         cancel,
         plan,
         failed: AtomicBool::new(false),
+        fetched: Mutex::default(),
         running: Mutex::default(),
     };
     let processors = usize::try_from(inner.machine.processors).unwrap_or(1);

@@ -13,9 +13,10 @@ use builder::Dockerfile;
 use builder::plan::Options;
 use linux::root::RootDir;
 use oci::Reference;
-use registry_client::Credentials;
+use registry_client::{Credentials, Stop};
 
 use super::Folder;
+use super::git::{self, Repository};
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -90,6 +91,8 @@ pub enum ContextSource<'c> {
     },
     /// Folders by their names, which stay as they are; the main one has none.
     Folders(BTreeMap<String, PathBuf>),
+    /// A repository, an archive or a Dockerfile, by its address.
+    Remote(String),
     /// There are none.
     Nothing,
 }
@@ -104,6 +107,14 @@ pub struct Received {
 /// A folder that goes when it is no longer used.
 struct Temporary(PathBuf);
 
+impl Temporary {
+    fn new(inner: &Inner) -> Result<Self> {
+        let folder = inner.layout.temporary_dir().join(format!("context-{}", model::id::random_hex()));
+        store::file::make_private_dir(&folder).doing(|| format!("making folder {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
@@ -113,8 +124,14 @@ impl Drop for Temporary {
 }
 
 /// Gets the files of a build, and its Dockerfile.
-pub(super) fn receive(inner: &Inner, request: &BuildRequest, context: ContextSource<'_>) -> Result<Received> {
+pub(super) fn receive(
+    inner: &Inner,
+    request: &BuildRequest,
+    context: ContextSource<'_>,
+    stop: &Stop,
+) -> Result<Received> {
     let mut temporary = None;
+    let mut text = request.dockerfile_text.clone();
     let mut folders = BTreeMap::new();
     match context {
         ContextSource::Nothing => {}
@@ -127,15 +144,21 @@ pub(super) fn receive(inner: &Inner, request: &BuildRequest, context: ContextSou
             folders.insert(String::new(), in_place(&path, device, inode)?);
         }
         ContextSource::Tar(stream) => {
-            let folder = inner.layout.temporary_dir().join(format!("context-{}", model::id::random_hex()));
-            store::file::make_private_dir(&folder).doing(|| format!("making folder {}", folder.display()))?;
-            temporary = Some(Temporary(folder.clone()));
-            unpack(stream, &folder)?;
-            folders.insert(String::new(), open(&folder, Ignore::default(), true)?);
+            let folder = Temporary::new(inner)?;
+            unpack(stream, &folder.0)?;
+            folders.insert(String::new(), open(&folder.0, Ignore::default(), true)?);
+            temporary = Some(folder);
+        }
+        ContextSource::Remote(address) => {
+            let folder = Temporary::new(inner)?;
+            let (files, dockerfile) = remote(inner, &address, &folder.0, stop)?;
+            text = text.or(dockerfile);
+            folders.insert(String::new(), open(&files, Ignore::default(), true)?);
+            temporary = Some(folder);
         }
     }
     let main = folders.get_mut("");
-    let dockerfile = match (&request.dockerfile_text, &main) {
+    let dockerfile = match (&text, &main) {
         (Some(text), _) => text.clone(),
         (None, Some(folder)) => dockerfile(folder, &request.dockerfile)?,
         (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
@@ -145,6 +168,27 @@ pub(super) fn receive(inner: &Inner, request: &BuildRequest, context: ContextSou
     }
     let dockerfile = Dockerfile::read(&dockerfile).map_err(Error::from_kinded)?;
     Ok(Received { dockerfile, folders, _temporary: temporary })
+}
+
+/// Gets a context from elsewhere into a folder: where its files are, and the Dockerfile if it is nothing but that.
+fn remote(inner: &Inner, address: &str, folder: &Path, stop: &Stop) -> Result<(PathBuf, Option<Vec<u8>>)> {
+    if git::is_repository(address) {
+        let files = Repository::parse(address)?.check_out(folder, false, None, stop)?;
+        return Ok((files, None));
+    }
+    if !address.starts_with("http://") && !address.starts_with("https://") {
+        return Err(Error::invalid(format!("remote is not a URL: {address}")));
+    }
+    let mut download = super::remote::open(inner, address, stop)?;
+    let mut start = Vec::new();
+    let reading = || format!("fetching {address}");
+    (&mut download).take(LONGEST + 1).read_to_end(&mut start).doing(reading)?;
+    let is_text = std::str::from_utf8(&start).is_ok_and(|text| !text.contains('\0'));
+    if is_text && start.len() as u64 <= LONGEST {
+        return Ok((folder.to_owned(), Some(start)));
+    }
+    unpack(&mut std::io::Cursor::new(start).chain(download), folder)?;
+    Ok((folder.to_owned(), None))
 }
 
 fn open(path: &Path, ignore: Ignore, own: bool) -> Result<Folder> {

@@ -346,6 +346,18 @@ fn clean(text: &str) -> String {
     parts.join("/")
 }
 
+/// A name as a pattern that means only it.
+pub(super) fn escaped(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if matches!(letter, '*' | '?' | '[' | '\\') {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
 /// The root itself has a name, too.
 pub(super) fn here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }

@@ -2,65 +2,12 @@
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use testkit::{Engine, census, http};
 
-/// A context: files by name; a name that ends in a slash is a folder.
-fn context(engine: &Engine, name: &str, files: &[(&str, &str)]) -> Vec<u8> {
-    let folder = engine.root().join(name);
-    for (path, text) in files {
-        let path = folder.join(path);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
-        std::fs::write(&path, text).expect("a file");
-    }
-    pack(&folder)
-}
-
-fn pack(folder: &Path) -> Vec<u8> {
-    let packed = Command::new("tar").arg("-C").arg(folder).args(["-c", "."]).output().expect("tar runs");
-    assert!(packed.status.success());
-    packed.stdout
-}
-
-/// Files of a context by name.
-type Files<'f> = &'f [(&'f str, &'f str)];
-
-/// What a build said, line by line, and how it ended.
-struct Build {
-    status: u16,
-    lines: Vec<serde_json::Value>,
-}
-
-impl Build {
-    fn run(engine: &Engine, query: &str, context: &[u8]) -> Self {
-        let target = format!("/build?{query}");
-        let headers = [("Content-Type", "application/x-tar")];
-        let answer =
-            http::request(&engine.socket_path(), "POST", &target, &headers, context).expect("an answer");
-        let text = answer.text();
-        let lines = text.lines().filter(|line| !line.is_empty());
-        let lines =
-            lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-        Self { status: answer.status, lines }
-    }
-
-    fn text(&self) -> String {
-        self.lines.iter().filter_map(|line| line["stream"].as_str()).collect()
-    }
-
-    fn error(&self) -> &str {
-        self.lines.last().and_then(|line| line["error"].as_str()).unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn ok(self) -> String {
-        assert!(self.status == 200 && self.error().is_empty(), "{} {:?}", self.status, self.lines);
-        self.text()
-    }
-}
+use super::support::{Build, Files, context, pack};
 
 fn image_id(engine: &Engine, name: &str) -> String {
     engine.wharf(&["image", "inspect", "-f", "{{.Id}}", name]).ok().to_owned()
@@ -149,8 +96,7 @@ fn wrong_builds_are_refused_in_docker_s_words() {
     let told = |files: &[(&str, &str)], query: &str| {
         let files = context(&engine, &model_name(files), files);
         let build = Build::run(&engine, query, &files);
-        let first = build.lines.first().cloned().unwrap_or_default();
-        (build.status, first["message"].as_str().map_or_else(|| build.error().to_owned(), str::to_owned))
+        (build.status, build.error().to_owned())
     };
     let cases: [(Files<'_>, &str, u16, &str); 7] = [
         (&[("f", "x")], "", 400, "Cannot locate specified Dockerfile: Dockerfile"),
@@ -361,7 +307,7 @@ fn the_cache_is_listed_and_pruned() {
 }
 
 #[track_caller]
-fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !is() {
         assert!(Instant::now() < end, "{what}");

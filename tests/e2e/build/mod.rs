@@ -1,3 +1,5 @@
 //! Builds: Dockerfiles become images, by each door.
 
 mod classic;
+mod remote;
+mod support;

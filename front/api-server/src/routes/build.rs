@@ -21,9 +21,9 @@ type Answer = Result<(), Failure>;
 /// `POST /build`
 pub(crate) fn build(call: &mut Call<'_, '_>) -> Answer {
     let request = request(call)?;
-    let received = receive(call, &request)?;
-    let quiet = call.query.flag("q");
     let cancel = Cancel::default();
+    let received = receive(call, &request, &cancel)?;
+    let quiet = call.query.flag("q");
     let gone = cancel.clone();
     let _watch = call.exchange.watch_disconnect(move || gone.stop())?;
     let (engine, version) = (call.engine, call.version);
@@ -100,7 +100,7 @@ fn failure(error: &BuildError, lines: &Lines<'_>) -> Progress {
     }
 }
 
-fn receive(call: &mut Call<'_, '_>, request: &BuildRequest) -> Result<Received, Failure> {
+fn receive(call: &mut Call<'_, '_>, request: &BuildRequest, cancel: &Cancel) -> Result<Received, Failure> {
     let builds = call.engine.builds();
     if let Some(path) = call.query.non_empty("wharf-context") {
         let number = |name: &str| {
@@ -109,13 +109,15 @@ fn receive(call: &mut Call<'_, '_>, request: &BuildRequest) -> Result<Received, 
         };
         let (device, inode) = (number("wharf-context-device")?, number("wharf-context-inode")?);
         let place = ContextSource::Place { path: path.into(), device, inode };
-        return Ok(builds.receive(request, place)?);
+        return Ok(builds.receive(request, place, cancel)?);
     }
-    if !call.query.text("remote").is_empty() {
-        return Err(Failure::new(501, "building from a remote context is not supported by this engine yet"));
+    if let Some(remote) = call.query.non_empty("remote") {
+        let gone = cancel.clone();
+        let _watch = call.exchange.watch_disconnect(move || gone.stop())?;
+        return Ok(builds.receive(request, ContextSource::Remote(remote), cancel)?);
     }
     let mut body = call.exchange.body()?;
-    Ok(builds.receive(request, ContextSource::Tar(&mut body))?)
+    Ok(builds.receive(request, ContextSource::Tar(&mut body), cancel)?)
 }
 
 fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {

@@ -177,6 +177,6 @@ mod tests {
             );
         }
         assert_eq!(decode("e30="), Some(AuthConfig::default()));
-        assert_eq!(decode("%%%"), None);
+        assert_eq!(decode::<AuthConfig>("%%%"), None);
     }
 }
