@@ -40,6 +40,22 @@ pub const FRONTEND: [&str; 13] = [
     "gateway.solve.evaluate",
 ];
 
+/// What operations can do, as far as clients ask before they use it.
+pub const OPERATIONS: [&str; 12] = [
+    "source.image",
+    "source.local",
+    "source.local.unique",
+    "source.local.sessionid",
+    "source.local.includepatterns",
+    "source.local.followpaths",
+    "source.local.excludepatterns",
+    "source.local.sharedkeyhint",
+    "source.http",
+    "source.git",
+    "exec.mount.secret",
+    "exec.mount.ssh",
+];
+
 /// Enabled abilities of these names.
 pub fn enabled(names: &[&str]) -> Vec<ApiCap> {
     names.iter().map(|name| ApiCap { id: (*name).to_owned(), enabled: true, ..ApiCap::default() }).collect()

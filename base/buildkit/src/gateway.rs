@@ -12,6 +12,9 @@ use crate::ops::{Definition, Platform, Range, SourceInfo, SourceOp};
 use crate::policy::Policy;
 use crate::worker::WorkerRecord;
 
+/// What the paths of the methods begin with.
+pub const SERVICE: &str = "/moby.buildkit.v1.frontend.LLBBridge/";
+
 /// The paths of the methods; each takes one request and gives one answer.
 pub mod method {
     /// What an image's config is.

@@ -5,9 +5,11 @@
 //! It owns the moves of a session too: getting the files of a folder, secrets, credentials, an ssh agent, bytes held by
 //! the client, and sending results back.
 //!
-//! It must not know any engine, solver or image store: what builds is behind a trait in `api-server`.
+//! It owns the control service's moves: which calls make one build, who waits for whom, what listeners are told.
 //!
-//! Reading order: [`control`], [`gateway`] and the messages they use; [`errdefs`]; [`session`].
+//! It must not know any engine, solver or image store: what builds is behind [`server::Backend`].
+//!
+//! Reading order: [`control`], [`gateway`] and the messages they use; [`errdefs`]; [`session`], [`server`].
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +20,7 @@ pub mod fsutil;
 pub mod gateway;
 pub mod ops;
 pub mod policy;
+pub mod server;
 pub mod services;
 pub mod session;
 #[cfg(test)]

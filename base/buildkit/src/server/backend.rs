@@ -1,0 +1,137 @@
+//! What the doors need of whoever builds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grpc::{Cancellation, Code, Status};
+
+use super::{Progress, Wish};
+use crate::control::{DiskUsageRequest, PruneRequest, UsageRecord};
+use crate::fsutil::Stat;
+use crate::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
+use crate::session::Session;
+use crate::worker::{BuildkitVersion, WorkerRecord};
+
+/// Builds. All methods block; they are called from several threads.
+pub trait Backend: Send + Sync + 'static {
+    /// What was built and not exported yet; what it holds is freed when the last clone is dropped.
+    type Built: Clone + Send + Sync + 'static;
+
+    /// Builds, without giving the result a name or place.
+    ///
+    /// # Errors
+    /// Why not, as the client reads it, with what is in [`crate::errdefs`] as details.
+    fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status>;
+
+    /// What a client may know of a result: `containerimage.config` and such.
+    fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>>;
+
+    /// Gives a result its names and places; what is said about it afterwards.
+    ///
+    /// # Errors
+    /// Why not, as the client reads it.
+    fn export(
+        &self,
+        built: &Self::Built,
+        export: &Export,
+        job: &Job,
+    ) -> Result<BTreeMap<String, String>, Status>;
+
+    /// What is in the cache.
+    ///
+    /// # Errors
+    /// When the filters are wrong.
+    fn usage(&self, request: &DiskUsageRequest) -> Result<Vec<UsageRecord>, Status>;
+
+    /// Removes from the cache; what was removed.
+    ///
+    /// # Errors
+    /// When the filters are wrong, or something cannot be removed.
+    fn prune(&self, request: &PruneRequest) -> Result<Vec<UsageRecord>, Status>;
+
+    /// Who builds.
+    fn workers(&self) -> Vec<WorkerRecord>;
+
+    /// What this is.
+    fn version(&self) -> BuildkitVersion;
+
+    /// The config of an image.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    fn image_config(
+        &self,
+        request: &ResolveImageConfigRequest,
+        job: &Job,
+    ) -> Result<ResolveImageConfigResponse, Status>;
+
+    /// The bytes of a file of a result, at most the client's message limit.
+    ///
+    /// # Errors
+    /// When there is none, or results cannot be looked into.
+    fn read_file(
+        &self,
+        _built: &Self::Built,
+        _path: &str,
+        _from: u64,
+        _length: u64,
+    ) -> Result<Vec<u8>, Status> {
+        Err(no_files())
+    }
+
+    /// What is in a directory of a result.
+    ///
+    /// # Errors
+    /// When there is none, or results cannot be looked into.
+    fn read_dir(&self, _built: &Self::Built, _path: &str) -> Result<Vec<Stat>, Status> {
+        Err(no_files())
+    }
+
+    /// A file of a result.
+    ///
+    /// # Errors
+    /// When there is none, or results cannot be looked into.
+    fn stat_file(&self, _built: &Self::Built, _path: &str) -> Result<Stat, Status> {
+        Err(no_files())
+    }
+}
+
+fn no_files() -> Status {
+    Status::new(Code::Unimplemented, "looking into results is not supported by this builder")
+}
+
+/// One build's surroundings.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The client's name of the build.
+    pub reference: String,
+    /// The session with the client's files; none when the client named none or it is gone.
+    pub session: Option<Arc<Session>>,
+    /// Where its progress goes.
+    pub progress: Arc<Progress>,
+    /// The word that nobody wants it any more.
+    pub cancellation: Cancellation,
+}
+
+impl Job {
+    /// The session, for what cannot be done without one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn session(&self) -> Result<&Arc<Session>, Status> {
+        self.session.as_ref().ok_or_else(|| {
+            Status::new(Code::FailedPrecondition, "could not access local files without session")
+        })
+    }
+}
+
+/// What a result should become.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Export {
+    /// Its number among the exporters, by which the session knows its output.
+    pub number: usize,
+    /// `moby`, `image`, `docker`, `oci`, `tar`, `local`.
+    pub kind: String,
+    /// Its options: `name`, `push`, `dest` and others.
+    pub options: BTreeMap<String, String>,
+}

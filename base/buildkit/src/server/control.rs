@@ -1,0 +1,137 @@
+//! `Control`: builds, their progress, sessions, the cache.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grpc::{Call, Cancellation, Code, Status};
+
+use super::backend::{Backend, Export, Job};
+use super::builds::Build;
+use super::{Doors, Progress, Wish};
+use crate::control::{PruneRequest, SolveRequest, SolveResponse, StatusRequest};
+use crate::session::{Session, SessionInfo, tunnel};
+
+/// How long a build waits for its session, and a listener for its build.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+impl<B: Backend> Doors<B> {
+    /// A build from its beginning to its end.
+    pub(super) fn solve(&self, call: &Call, request: SolveRequest) -> Result<SolveResponse, Status> {
+        if request.reference.is_empty() {
+            return Err(Status::new(Code::InvalidArgument, "the build has no ref"));
+        }
+        let session =
+            (!request.session.is_empty()).then(|| self.sessions.get(&request.session, PATIENCE)).flatten();
+        let cancellation = call.cancellation.clone();
+        // A client that is gone from its session cannot be built for either.
+        let gone = cancellation.clone();
+        let _hook = session.as_ref().map(|session| session.gone().on_cancel(move || gone.cancel()));
+        let progress = Arc::new(Progress::default());
+        let job = Job { reference: request.reference.clone(), session, progress, cancellation };
+        let build = self.builds.begin(without_graphs(&request), job)?;
+        let waiting = Arc::clone(&build);
+        let _nudge = build.job.cancellation.on_cancel(move || waiting.nudge());
+        let outcome = self.build_and_export(&build, request);
+        self.builds.end(&build, outcome.clone());
+        outcome.map(|exporter_response| SolveResponse { exporter_response })
+    }
+
+    fn build_and_export(
+        &self,
+        build: &Build<B::Built>,
+        request: SolveRequest,
+    ) -> Result<BTreeMap<String, String>, Status> {
+        let exports = exports(&request);
+        let built = if request.frontend.is_empty() {
+            if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
+                let text = "building from a graph of operations is not supported by this builder";
+                return Err(Status::new(Code::Unimplemented, text));
+            }
+            build.wait_returned()?
+        } else {
+            let mut wish = Wish::read(&request.frontend, &request.frontend_attrs)?;
+            wish.entitlements = request.entitlements;
+            wish.inputs = request.frontend_inputs;
+            if let Some(cache) = request.cache {
+                wish.cache_imports.extend(cache.imports);
+            }
+            Some(self.backend.build(&wish, &build.job)?)
+        };
+        let mut said = BTreeMap::new();
+        if let Some(built) = built {
+            for export in &exports {
+                said.extend(self.backend.export(&built, export, &build.job)?);
+            }
+        }
+        Ok(said)
+    }
+
+    /// What a build says, from its beginning until it ends.
+    pub(super) fn status(&self, call: &mut Call) -> Result<(), Status> {
+        let request: StatusRequest = call.request()?;
+        let build = self.builds.get(&request.reference, PATIENCE)?;
+        let progress = Arc::clone(&build.job.progress);
+        let nudged = Arc::clone(&progress);
+        let _hook = call.cancellation.on_cancel(move || nudged.nudge());
+        let mut from = 0;
+        while let Some(news) = progress.read(&mut from, &call.cancellation) {
+            call.outbound.send(&news)?;
+        }
+        Ok(())
+    }
+
+    /// A session inside the connection.
+    pub(super) fn session(&self, call: Call) -> Result<(), Status> {
+        let headers =
+            call.metadata.iter().filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?)));
+        let info = SessionInfo::read(headers)
+            .ok_or_else(|| Status::new(Code::InvalidArgument, "the session has no id"))?;
+        let unavailable = |error: std::io::Error| Status::new(Code::Unavailable, error.to_string());
+        let (ours, theirs) = UnixStream::pair().map_err(unavailable)?;
+        let session = Session::new(info, ours.into(), Vec::new()).map_err(unavailable)?;
+        let _listed = self.sessions.add(session);
+        let closer = theirs.try_clone().map_err(unavailable)?;
+        let _hook = call.cancellation.on_cancel(move || {
+            let _ = closer.shutdown(std::net::Shutdown::Both);
+        });
+        tunnel::carry(theirs, call.inbound, call.outbound)
+    }
+
+    /// Removes from the cache.
+    pub(super) fn prune(&self, call: &mut Call) -> Result<(), Status> {
+        let request: PruneRequest = call.request()?;
+        for record in self.backend.prune(&request)? {
+            call.outbound.send(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Surroundings for a question that belongs to no build.
+    pub(super) fn job_of(build: &Build<B::Built>, until: &Cancellation) -> Job {
+        Job { cancellation: until.clone(), ..build.job.clone() }
+    }
+}
+
+/// What a result should become, by new clients and old.
+fn exports(request: &SolveRequest) -> Vec<Export> {
+    let all = request.exporters.iter().map(|exporter| (exporter.r#type.clone(), exporter.attrs.clone()));
+    let mut all: Vec<_> = all.collect();
+    if all.is_empty() && !request.exporter_deprecated.is_empty() {
+        all.push((request.exporter_deprecated.clone(), request.exporter_attrs_deprecated.clone()));
+    }
+    all.into_iter().enumerate().map(|(number, (kind, options))| Export { number, kind, options }).collect()
+}
+
+/// What the history remembers of a request.
+fn without_graphs(request: &SolveRequest) -> SolveRequest {
+    SolveRequest {
+        reference: request.reference.clone(),
+        frontend: request.frontend.clone(),
+        frontend_attrs: request.frontend_attrs.clone(),
+        exporters: request.exporters.clone(),
+        internal: request.internal,
+        ..SolveRequest::default()
+    }
+}
