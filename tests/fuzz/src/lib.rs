@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod build_protocol;
+mod dockerfile;
 mod upload;
 
 use std::io::Read as _;
 
 pub use build_protocol::{build_connection, build_context_packets, build_message};
+pub use dockerfile::{dockerfile, ignore_file};
 pub use upload::registry_upload;
 
 /// Bodies of API requests.

@@ -4,6 +4,7 @@
 //! teardown in the background counts and strangers' processes do not. Wall times are medians; keep the machine quiet.
 //! Nothing here is a test: no figure fails a build.
 
+mod build_rows;
 mod contender;
 mod engine_rows;
 mod image_rows;
@@ -21,7 +22,7 @@ use report::Report;
 /// A group of rows that is measured together.
 type Group = (&'static str, fn(&mut Pair, &mut Report) -> Outcome);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("run", run_rows::run_and_exec),
     ("parts", run_rows::parts),
     ("runtime", runtime_rows::create_start_delete),
@@ -31,6 +32,7 @@ const GROUPS: [Group; 9] = [
     ("logs", engine_rows::logs),
     ("size", engine_rows::size),
     ("images", image_rows::images),
+    ("build", build_rows::builds),
 ];
 
 /// The group that needs no engine.
