@@ -98,3 +98,8 @@ fn containers() {
 fn images() {
     follow("2-images.md");
 }
+
+#[test]
+fn builds() {
+    follow("3-builds.md");
+}
