@@ -243,7 +243,9 @@ fn prepare_folders(layout: &Layout) -> Result<()> {
     ] {
         store::file::make_private_dir(&folder).doing(|| format!("making folder {}", folder.display()))?;
     }
-    for entry in std::fs::read_dir(layout.temporary_dir()).into_iter().flatten().flatten() {
+    let left = std::fs::read_dir(layout.exec_root()).into_iter().flatten().flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(crate::build::SCRATCH));
+    for entry in std::fs::read_dir(layout.temporary_dir()).into_iter().flatten().flatten().chain(left) {
         let path = entry.path();
         // What an interrupted engine was working on; a fault here only costs space.
         let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };

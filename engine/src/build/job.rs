@@ -38,7 +38,9 @@ pub(super) struct Job<'j> {
     pub(super) cancel: &'j Cancel,
     pub(super) plan: &'j Plan,
     /// Something failed: the rest is not worth doing.
-    pub(super) failed: std::sync::atomic::AtomicBool,
+    pub(super) failed: &'j std::sync::atomic::AtomicBool,
+    /// Whether that, or a cancellation, has come.
+    pub(super) unwanted: &'j (dyn Fn() -> bool + Sync),
     /// What was fetched, so that it is fetched once.
     pub(super) fetched: Mutex<HashMap<String, Arc<Fetched>>>,
     /// Containers that run.
@@ -138,23 +140,24 @@ impl Job<'_> {
 
     /// The tree an origin is; none for what is no tree.
     pub(super) fn tree(&self, origin: &Origin, inputs: &[State]) -> Result<Option<Tree<'_>>> {
+        let unwanted = self.unwanted;
         match origin {
             Origin::Context(name) => {
                 let folder = self.folder(name)?;
                 let root = folder.root.subroot(".").doing(|| "opening the build context".to_owned())?;
                 let contents = Some(&self.inner.build.contents);
-                Ok(Some(Tree { root, ignore: Some(&folder.ignore), owner: Some((0, 0)), contents }))
+                Ok(Some(Tree { root, ignore: Some(&folder.ignore), owner: Some((0, 0)), contents, unwanted }))
             }
             Origin::Input(input) => {
                 let state = inputs.get(*input).cloned().unwrap_or_default();
                 let root = self.view(&state)?;
-                Ok(Some(Tree { root, ignore: None, owner: None, contents: None }))
+                Ok(Some(Tree { root, ignore: None, owner: None, contents: None, unwanted }))
             }
             Origin::Inline(_) => Ok(None),
             Origin::Remote(remote) => {
                 let fetched = self.fetched(remote)?;
                 let root = RootDir::open(&fetched.folder).doing(|| "opening what was fetched".to_owned())?;
-                Ok(Some(Tree { root, ignore: None, owner: Some((0, 0)), contents: None }))
+                Ok(Some(Tree { root, ignore: None, owner: Some((0, 0)), contents: None, unwanted }))
             }
         }
     }

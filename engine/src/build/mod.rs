@@ -29,6 +29,7 @@ use registry_client::Stop;
 
 pub(crate) use cache::Cache;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
+pub(crate) use run::SCRATCH;
 
 use crate::engine::Inner;
 use crate::image;
@@ -259,6 +260,12 @@ pub(crate) fn cached(inner: &Inner) -> Vec<api::system::BuildCache> {
     prune::list(inner)
 }
 
+/// Removes what builds have left, because something else needs the room.
+pub(crate) fn give_room(inner: &Inner) -> Result<()> {
+    let wishes = PruneWishes { all: true, ..PruneWishes::default() };
+    prune::prune(inner, &wishes).map(|_| ())
+}
+
 /// What of the cache is removed.
 #[derive(Debug, Clone, Default)]
 pub struct PruneWishes {
@@ -289,6 +296,8 @@ fn work(
     cancel: &Cancel,
     plan: &Plan,
 ) -> std::result::Result<Vec<Option<builder::solve::Done>>, BuildError> {
+    let failed = AtomicBool::new(false);
+    let unwanted = || failed.load(Ordering::SeqCst) || cancel.is_stopped();
     let job = job::Job {
         inner,
         request,
@@ -296,7 +305,8 @@ fn work(
         observer,
         cancel,
         plan,
-        failed: AtomicBool::new(false),
+        failed: &failed,
+        unwanted: &unwanted,
         fetched: Mutex::default(),
         running: Mutex::default(),
     };
@@ -345,6 +355,7 @@ fn kill(inner: &Inner, id: &ContainerId) {
 struct Listed<'e> {
     inner: &'e Inner,
     id: String,
+    cancel: Cancel,
 }
 
 impl<'e> Listed<'e> {
@@ -353,13 +364,17 @@ impl<'e> Listed<'e> {
             let mut running = inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.insert(id.to_owned(), cancel.clone());
         }
-        Self { inner, id: id.to_owned() }
+        Self { inner, id: id.to_owned(), cancel: cancel.clone() }
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.inner.build.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        let mut running = self.inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // A later build may have the same id already.
+        if running.get(&self.id).is_some_and(|held| Arc::ptr_eq(&held.shared, &self.cancel.shared)) {
+            running.remove(&self.id);
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub struct BuildRequest {
     pub pull: bool,
     /// Limits and settings of the commands' containers.
     pub host_config: api::container::HostConfig,
+    /// Commands may ask to run without their sandbox.
+    pub insecure: bool,
     /// Credentials by the registries' domains.
     pub credentials: BTreeMap<String, Credentials>,
     /// What it can be cancelled by.

@@ -21,6 +21,9 @@ use crate::error::Context;
 use crate::storage::Image;
 use crate::{Error, Result};
 
+/// What names of folders of commands begin with.
+pub(crate) const SCRATCH: &str = "build-";
+
 /// Bytes of a secret at most.
 const LARGEST_SECRET: usize = 500 << 10;
 
@@ -35,7 +38,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     fn new(job: &Job<'_>) -> Result<Self> {
-        let name = format!("build-{}", model::id::random_hex());
+        let name = format!("{SCRATCH}{}", model::id::random_hex());
         let folder = job.inner.layout.temporary_dir().join(&name);
         let private = job.inner.layout.exec_root().join(&name);
         for path in [&folder, &private] {
@@ -86,6 +89,10 @@ pub(super) fn run(
     exec: &Exec,
     inputs: &[State],
 ) -> std::result::Result<Option<Layer>, BuildError> {
+    if exec.insecure && !job.request.insecure {
+        let words = "security.insecure is not allowed: commands of this build stay in their sandbox";
+        return Err(Error::forbidden(words).into());
+    }
     let root = inputs.first().cloned().unwrap_or_default();
     let mut scratch = Scratch::new(job)?;
     let mut request = request(job, exec);

@@ -36,6 +36,8 @@ pub(super) struct Tree<'t> {
     pub(super) owner: Option<(u32, u32)>,
     /// Contents that are known already; none where every file is new.
     pub(super) contents: Option<&'t Contents>,
+    /// Whether nobody wants the files any more.
+    pub(super) unwanted: &'t (dyn Fn() -> bool + Sync),
 }
 
 /// A file that is taken.
@@ -143,6 +145,9 @@ impl Tree<'_> {
 
     /// Opens a file that was found.
     pub(super) fn open(&self, path: &Path) -> Result<File> {
+        if (self.unwanted)() {
+            return Err(Error::internal("context canceled"));
+        }
         let file = self.root.open_regular(here(path)).doing(|| format!("opening {}", path.display()))?;
         Ok(File::from(file))
     }

@@ -41,6 +41,10 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
 pub(crate) fn collect(inner: &Inner) -> Result<usize> {
     let Some(budget) = inner.config().image_budget.clone() else { return Ok(0) };
     let mut count = 0;
+    if !is_within(inner, &budget) {
+        // What builds have left can be made again, and holds layers of images that are gone.
+        crate::build::give_room(inner)?;
+    }
     for image in inner.storage.images.unused(&remove::uses(inner)) {
         if is_within(inner, &budget) {
             break;

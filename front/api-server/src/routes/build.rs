@@ -158,6 +158,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         explicit_platform,
         pull: query.flag("pull"),
         host_config: host_config(call)?,
+        insecure: false,
         credentials,
         build_id: query.text("buildid").to_owned(),
         client: Arc::new(NoClient),
