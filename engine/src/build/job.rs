@@ -323,17 +323,10 @@ impl Worker for Job<'_> {
     }
 }
 
-/// `user[:group]` of `--chown` by the files of a root.
+/// `user[:group]` of `--chown` by the files of a root. A number alone is both.
 fn owner(text: &str, view: &RootDir) -> Result<(u32, u32)> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let whole = format!("{user}:{}", group.unwrap_or(user));
-    let numeric = user.parse::<u32>().is_ok() && group.is_none();
-    if numeric {
-        let id = user.parse().unwrap_or_default();
-        return Ok((id, id));
-    }
-    let text = if group.is_some() { whole.as_str() } else { user };
     let root = || view.subroot(".").doing(|| "opening a root".to_owned());
     let found = crate::container::lookup::resolve_user(text, &[], &root)?;
-    Ok((found.uid, found.gid))
+    let alone = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_digit());
+    Ok((found.uid, if alone { found.uid } else { found.gid }))
 }
