@@ -32,6 +32,14 @@ const EMULATED: u32 = 8;
 
 /// How long to wait for something that a whole machine does within so many seconds.
 pub fn patience(seconds: u64) -> std::time::Duration {
-    let slower = if std::env::var_os("WHARF_EMULATED").is_some() { EMULATED } else { 1 };
-    std::time::Duration::from_secs(seconds) * slower
+    std::time::Duration::from_secs(seconds) * slower()
+}
+
+/// How often to do something that a whole machine does so many times.
+pub fn rounds(times: usize) -> usize {
+    times.div_ceil(slower() as usize)
+}
+
+fn slower() -> u32 {
+    if std::env::var_os("WHARF_EMULATED").is_some() { EMULATED } else { 1 }
 }

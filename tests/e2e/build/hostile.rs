@@ -129,8 +129,10 @@ fn row_20_no_command_leaves_its_sandbox() {
     let dockerfile = format!("FROM busybox\nRUN ({status}) >/status 2>&1\n");
     build(&engine, "policy", &[("Dockerfile", &dockerfile)]).ok();
     let of_build = engine.wharf(&["run", "--rm", "policy", "cat", "/status"]).ok().to_owned();
-    let of_run =
-        engine.wharf(&["run", "--rm", "busybox", "/bin/sh", "-c", &format!("({status}) 2>&1")]).ok().to_owned();
+    let of_run = engine
+        .wharf(&["run", "--rm", "busybox", "/bin/sh", "-c", &format!("({status}) 2>&1")])
+        .ok()
+        .to_owned();
     assert_eq!(of_build, of_run);
     assert!(of_build.contains("Seccomp:\t2"), "{of_build}");
 }

@@ -51,7 +51,7 @@ fn swap(dir: &Path, target: &Path, stop: &Arc<AtomicBool>) -> std::thread::JoinH
 /// Row 3: a mount target that turns into a link while the container starts, a thousand times.
 #[test]
 fn row_03_swapped_links_never_move_a_mount_out() {
-    links_swap_during_starts(1000);
+    links_swap_during_starts(testkit::rounds(1000));
 }
 
 #[test]
