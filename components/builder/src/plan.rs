@@ -128,6 +128,8 @@ pub struct Step {
     pub base: Option<String>,
     /// Triggers of the image that come next.
     pub triggers: usize,
+    /// It is such a trigger.
+    pub is_trigger: bool,
     /// What tells its result from all others besides files: the text of the configuration after it.
     pub configuration: String,
 }

@@ -208,6 +208,26 @@ fn mounts_are_seen_by_one_command_only() {
 }
 
 #[test]
+fn triggers_of_an_image_run_first_and_once() {
+    let engine = Engine::with_busybox();
+    let manager = "FROM busybox\nONBUILD COPY site /site\nONBUILD RUN cat /site >/copied\n";
+    Build::run(&engine, "t=manager", &context(&engine, "manager", &[("Dockerfile", manager)])).ok();
+    let files = context(
+        &engine,
+        "member",
+        &[("Dockerfile", "FROM manager\nRUN echo own >/own\n"), ("site", "member")],
+    );
+    let told = Build::run(&engine, "t=member", &files).ok();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[..2], ["Step 1/2 : FROM manager", "# Executing 2 build triggers"]);
+    assert!(lines[2].starts_with(" ---> Running in ") && lines[4].starts_with(" ---> "), "{told}");
+    assert_eq!(lines[5], "Step 2/2 : RUN echo own >/own");
+    assert_eq!(engine.wharf(&["run", "--rm", "member", "cat", "/copied", "/own"]).ok(), "memberown");
+    let id = image_id(&engine, "member");
+    assert_eq!(engine.wharf(&["image", "inspect", "-f", "{{json .Config.OnBuild}}", &id]).ok(), "null");
+}
+
+#[test]
 fn stages_that_do_not_need_each_other_run_at_the_same_time() {
     let engine = Engine::with_busybox();
     // Each waits for the other: one after the other would never end.

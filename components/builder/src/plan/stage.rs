@@ -86,6 +86,8 @@ pub(super) struct Work {
     pub(super) lines: Option<Lines>,
     /// As it is written.
     pub(super) text: String,
+    /// It is a trigger of the image.
+    pub(super) is_trigger: bool,
 }
 
 impl Work {
@@ -104,6 +106,7 @@ impl Work {
             vertex,
             base: None,
             triggers: 0,
+            is_trigger: self.is_trigger,
             configuration,
         });
     }
@@ -131,8 +134,10 @@ impl<B: Bases> Planner<'_, B> {
             has_command: false,
             lines: None,
             text: String::new(),
+            is_trigger: true,
         };
         self.triggers(&mut work, stage)?;
+        work.is_trigger = false;
         for placed in &stage.instructions {
             self.instruction(&mut work, placed)?;
         }
@@ -181,6 +186,7 @@ impl<B: Bases> Planner<'_, B> {
             vertex: finished.root,
             base: Some(id),
             triggers,
+            is_trigger: false,
             configuration,
         });
         Ok(finished)
@@ -373,6 +379,7 @@ impl<B: Bases> Planner<'_, B> {
             vertex: None,
             base: None,
             triggers: 0,
+            is_trigger: false,
             configuration,
         });
     }

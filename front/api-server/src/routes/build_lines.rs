@@ -108,8 +108,10 @@ impl<'k> Lines<'k> {
             return;
         }
         state.begun = true;
-        let Some(step) = state.steps.get(state.at) else { return };
-        let (number, total) = (state.at + 1, state.steps.len());
+        let Some(step) = state.steps.get(state.at).filter(|step| !step.is_trigger) else { return };
+        let counted = |steps: &[Step]| steps.iter().filter(|step| !step.is_trigger).count();
+        let total = counted(&state.steps);
+        let number = counted(state.steps.get(..=state.at).unwrap_or_default());
         self.line(format!("Step {number}/{total} : {}", step.text));
         self.line("\n");
     }
@@ -133,11 +135,12 @@ impl<'k> Lines<'k> {
                 }
                 state.id =
                     if base.is_empty() { hashed(&[&step.configuration, &state.id]) } else { base.clone() };
-                self.result(state);
                 if step.triggers > 0 {
                     let word = if step.triggers == 1 { "trigger" } else { "triggers" };
                     self.line(format!("# Executing {} build {word}", step.triggers));
                     self.line("\n");
+                } else {
+                    self.result(state);
                 }
             } else if !self.instruction(state, &step) {
                 return;
@@ -179,9 +182,9 @@ impl<'k> Lines<'k> {
         self.line(format!(" ---> Removed intermediate container {container}\n"));
     }
 
-    /// What a step came to. The last one is the image, whose id is not known yet.
+    /// What a step came to; of triggers only the last one says it. The last step is the image, whose id is not known yet.
     fn result(&self, state: &State) {
-        if state.at + 1 < state.steps.len() {
+        if state.steps.get(state.at + 1).is_some_and(|next| !next.is_trigger) {
             self.line(format!(" ---> {}\n", short(&state.id)));
         }
     }
