@@ -69,6 +69,11 @@ impl Layout {
         self.data_root.join("build-mounts")
     }
 
+    /// Folders of clients, kept from build to build.
+    pub fn build_contexts_dir(&self) -> PathBuf {
+        self.data_root.join("build-contexts")
+    }
+
     /// A root without files.
     pub fn empty_dir(&self) -> PathBuf {
         self.exec_root.join("empty")

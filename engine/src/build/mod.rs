@@ -4,8 +4,10 @@ mod bases;
 mod cache;
 mod caches;
 mod copying;
+mod files;
 mod git;
 mod job;
+mod kept;
 mod materialise;
 mod mode;
 mod prune;
@@ -28,6 +30,7 @@ use model::{ContainerId, ErrorKind};
 use registry_client::Stop;
 
 pub(crate) use cache::Cache;
+pub use kept::KeptFolder;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
 pub(crate) use run::SCRATCH;
 
@@ -49,6 +52,7 @@ pub struct Builds<'e> {
 pub(crate) struct Shared {
     caches: Arc<caches::Caches>,
     contents: tree::Contents,
+    kept: Arc<kept::Kept>,
     /// Builds that can be cancelled by their ids.
     running: Mutex<HashMap<String, Cancel>>,
 }

@@ -105,12 +105,17 @@ fn items(inner: &Inner) -> Vec<Item> {
         }
     };
     let mut items: Vec<Item> = inner.storage.build_cache.list().into_iter().map(result).collect();
-    items.extend(cache_mounts(&inner.layout.cache_mounts_dir()));
+    items.extend(folders(&inner.layout.cache_mounts_dir(), "exec.cachemount", "cached mount"));
+    let contexts = folders(&inner.layout.build_contexts_dir(), "source.local", "local source for");
+    // What a build is using cannot go.
+    let free = |item: &Item| item.folder.as_ref().is_none_or(|path| !inner.build.kept.is_used(path));
+    items.extend(contexts.into_iter().filter(free));
     items.sort_by_key(|item| std::cmp::Reverse(item.last_used));
     items
 }
 
-fn cache_mounts(base: &Path) -> Vec<Item> {
+/// Folders that stay, each with a file beside it that says what it is.
+fn folders(base: &Path, kind: &'static str, words: &str) -> Vec<Item> {
     let mut items = Vec::new();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -126,8 +131,8 @@ fn cache_mounts(base: &Path) -> Vec<Item> {
         let id = std::fs::read_to_string(path.with_extension("id")).unwrap_or_default();
         items.push(Item {
             id: entry.file_name().to_string_lossy().into_owned(),
-            kind: "exec.cachemount",
-            description: format!("cached mount {id}").trim_end().to_owned(),
+            kind,
+            description: format!("{words} {id}").trim_end().to_owned(),
             size: measured(&path),
             shared: false,
             created: time(metadata.created()),

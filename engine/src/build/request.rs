@@ -91,7 +91,7 @@ pub enum ContextSource<'c> {
         /// Its number there.
         inode: u64,
     },
-    /// Folders by their names, which stay as they are; the main one has none.
+    /// Folders by their names, which stay as they are; the main one has none. Whoever filled them knew the ignore file.
     Folders(BTreeMap<String, PathBuf>),
     /// A repository, an archive or a Dockerfile, by its address.
     Remote(String),
@@ -135,6 +135,8 @@ pub(super) fn receive(
     let mut temporary = None;
     let mut text = request.dockerfile_text.clone();
     let mut folders = BTreeMap::new();
+    // What a client keeps to itself was not sent; and the files may come later than this.
+    let filtered = matches!(context, ContextSource::Folders(_));
     match context {
         ContextSource::Nothing => {}
         ContextSource::Folders(paths) => {
@@ -165,7 +167,7 @@ pub(super) fn receive(
         (None, Some(folder)) => dockerfile(folder, &request.dockerfile)?,
         (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
     };
-    if let Some(folder) = main {
+    if let Some(folder) = main.filter(|_| !filtered) {
         folder.ignore = ignore(folder, &request.dockerfile)?;
     }
     let dockerfile = Dockerfile::read(&dockerfile).map_err(Error::from_kinded)?;

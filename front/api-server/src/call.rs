@@ -1,6 +1,7 @@
 //! One request with its way to answer: parameters, body, JSON answers, streams.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use api::ApiVersion;
 use api::image::Progress;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::server::{Exchange, Hijacked, ResponseHead, StreamWriter};
 
+use crate::buildkit::Doors;
 use crate::failure::Failure;
 use crate::json_body::decode;
 use crate::query::Query;
@@ -22,6 +24,8 @@ pub(crate) const MAX_JSON: usize = 16 << 20;
 /// A request on its way through a handler.
 pub(crate) struct Call<'x, 'c> {
     pub(crate) engine: &'x Engine,
+    /// BuildKit's services.
+    pub(crate) doors: &'x Arc<Doors>,
     pub(crate) exchange: &'x mut Exchange<'c>,
     /// The version the path names, or the newest.
     pub(crate) version: ApiVersion,
@@ -34,13 +38,14 @@ pub(crate) struct Call<'x, 'c> {
 impl<'x, 'c> Call<'x, 'c> {
     pub(crate) fn new(
         engine: &'x Engine,
+        doors: &'x Arc<Doors>,
         exchange: &'x mut Exchange<'c>,
         version: ApiVersion,
         parameters: Vec<String>,
         standard: &'x [(String, String)],
     ) -> Self {
         let query = Query::parse(&exchange.head.query);
-        Self { engine, exchange, version, query, parameters, standard }
+        Self { engine, doors, exchange, version, query, parameters, standard }
     }
 
     /// The first parameter of the path: the name or id of a thing.

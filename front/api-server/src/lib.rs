@@ -7,10 +7,11 @@
 //! parameters, makes one engine call, shapes the answer; nothing else.
 //!
 //! Reading order: this file, `router.rs`, `call.rs`, `routes/mod.rs` for the table, one file of `routes` per noun,
-//! `shape/` for what differs between versions.
+//! `shape/` for what differs between versions; `buildkit/` for BuildKit's protocol over the engine.
 
 #![forbid(unsafe_code)]
 
+mod buildkit;
 mod call;
 mod failure;
 mod json_body;
@@ -20,6 +21,8 @@ mod router;
 mod routes;
 mod shape;
 mod type_error;
+
+use std::sync::Arc;
 
 use api::ApiVersion;
 use engine::Engine;
@@ -32,6 +35,7 @@ use router::Target;
 /// Answers Docker's API with an engine.
 pub struct ApiServer {
     engine: Engine,
+    doors: Arc<buildkit::Doors>,
     minimum: ApiVersion,
     standard: Vec<(String, String)>,
 }
@@ -47,7 +51,9 @@ impl ApiServer {
             header("Ostype", "linux".to_owned()),
             header("Server", format!("Docker/{} (linux)", config.version)),
         ];
-        Self { engine, minimum, standard }
+        let backend = buildkit::EngineBackend::new(engine.clone());
+        let doors = Arc::new(buildkit::Doors::new(backend, Arc::default()));
+        Self { engine, doors, minimum, standard }
     }
 
     fn version(&self, wanted: Option<Result<ApiVersion, String>>) -> Result<ApiVersion, Failure> {
@@ -90,7 +96,7 @@ impl Handler for ApiServer {
         };
         let version = self.version(wanted);
         let shown = version.as_ref().copied().unwrap_or(api::version::MAX);
-        let mut call = Call::new(&self.engine, exchange, shown, parameters, &self.standard);
+        let mut call = Call::new(&self.engine, &self.doors, exchange, shown, parameters, &self.standard);
         if let Err(failure) = version.and_then(|_| action(&mut call)) {
             call.refuse(&failure);
         }

@@ -92,9 +92,7 @@ impl Wish {
                 return Err(Status::new(Code::Unimplemented, text));
             }
         }
-        let mut wish =
-            Self { filename: "Dockerfile".into(), dockerfile: Context::default(), ..Self::default() };
-        wish.dockerfile = Context::Local("dockerfile".into());
+        let mut wish = Self { filename: "Dockerfile".into(), ..Self::default() };
         let mut keys = (None, None);
         for (name, value) in options {
             match name.as_str() {
@@ -106,9 +104,12 @@ impl Wish {
         if let Some(name) = keys.0 {
             wish.context = Context::Local(name.clone());
         }
-        if let Some(name) = keys.1 {
-            wish.dockerfile = Context::Local(name.clone());
-        }
+        // With a context from elsewhere comes its Dockerfile, unless one is named.
+        wish.dockerfile = match (keys.1, &wish.context) {
+            (Some(name), _) => Context::Local(name.clone()),
+            (None, address @ Context::Address(_)) => address.clone(),
+            (None, _) => Context::Local("dockerfile".into()),
+        };
         Ok(wish)
     }
 
@@ -280,6 +281,8 @@ mod tests {
             read(&[("context", "https://example.test/c.tar"), ("dockerfilekey", "df")]).expect("reads");
         assert_eq!(wish.context, Context::Address("https://example.test/c.tar".into()));
         assert_eq!(wish.dockerfile, Context::Local("df".into()));
+        let wish = read(&[("context", "https://example.test/c.tar")]).expect("reads");
+        assert_eq!(wish.dockerfile, wish.context, "the Dockerfile comes with the context");
     }
 
     #[test]

@@ -1,5 +1,13 @@
 //! What a client says about its session, in HTTP headers or metadata.
 
+/// The headers a session has.
+pub const HEADERS: [&str; 4] = [
+    "x-docker-expose-session-uuid",
+    "x-docker-expose-session-name",
+    "x-docker-expose-session-sharedkey",
+    "x-docker-expose-session-grpc-method",
+];
+
 /// Longest id, name or key, in bytes.
 const LONGEST: usize = 1024;
 /// Most methods.

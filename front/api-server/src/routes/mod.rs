@@ -2,6 +2,7 @@
 
 mod build;
 mod build_lines;
+mod build_session;
 mod container;
 mod container_archive;
 mod container_stream;
@@ -151,8 +152,8 @@ pub(crate) const TABLE: &[Route] = &[
     post("/configs/create", unavailable::swarm),
     post("/configs/{}/update", unavailable::swarm),
     delete("/configs/{}", unavailable::swarm),
-    post("/session", unavailable::session),
-    post("/grpc", unavailable::session),
+    post("/session", build_session::session),
+    post("/grpc", build_session::grpc),
 ];
 
 #[cfg(test)]

@@ -46,11 +46,3 @@ pub(crate) fn plugin(call: &mut Call<'_, '_>) -> Answer {
 pub(crate) fn plugin_call(_call: &mut Call<'_, '_>) -> Answer {
     Err(Failure::new(501, "plugins are not supported by this engine"))
 }
-
-/// Build sessions.
-pub(crate) fn session(call: &mut Call<'_, '_>) -> Answer {
-    if !call.exchange.head.wants_upgrade() {
-        return Err(Failure::new(400, "no upgrade proto in request"));
-    }
-    Err(Failure::new(501, "build sessions are not supported by this engine yet"))
-}

@@ -1,0 +1,254 @@
+//! The files of a build: Dockerfile and ignore file at once, contexts when it is known what of them is needed.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use buildkit::ops::SourceInfo;
+use buildkit::server::{Context, Job, Wish};
+use buildkit::session::sync::{SyncError, SyncLimits, Wanted};
+use engine::Engine;
+use engine::build::KeptFolder;
+use grpc::{Code, Status};
+
+use super::failure;
+use super::vertex::{self, Telling};
+
+/// Longest Dockerfile and ignore file.
+const LONGEST: u64 = 2 << 20;
+/// How often people are told how much came.
+const OFTEN: Duration = Duration::from_millis(100);
+
+/// The files of one build.
+pub(super) struct Files {
+    /// The Dockerfile; without bytes when it comes with a context from elsewhere.
+    pub(super) dockerfile: SourceInfo,
+    /// Folders of the client, by the names the build has for them; the main one has none.
+    folders: BTreeMap<String, Local>,
+}
+
+/// A folder of the client.
+struct Local {
+    /// Its name in the session.
+    name: String,
+    exclude: Vec<String>,
+    kept: KeptFolder,
+}
+
+impl Files {
+    /// Gets the Dockerfile, and places for the folders.
+    pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job) -> Result<Self, Status> {
+        let mut folders = BTreeMap::new();
+        let mut dockerfile = SourceInfo {
+            filename: wish.filename.clone(),
+            language: "Dockerfile".into(),
+            ..SourceInfo::default()
+        };
+        let mut own_ignore = None;
+        if let Context::Local(name) = &wish.dockerfile {
+            let beside = format!("{}.dockerignore", wish.filename);
+            let lower = if wish.filename == "Dockerfile" { "dockerfile" } else { wish.filename.as_str() };
+            let title = format!("[internal] load build definition from {}", wish.filename);
+            let (text, ignore) = vertex::told(&job.progress, &title, |telling| {
+                let folder =
+                    fetch_few(engine, job, name, &[&wish.filename, lower, &beside], telling, "dockerfile")?;
+                let text = match read(&folder, &wish.filename)? {
+                    Some(text) => Some(text),
+                    None => read(&folder, lower)?,
+                };
+                Ok((text, read(&folder, &beside)?))
+            })?;
+            own_ignore = ignore;
+            dockerfile.data = text.ok_or_else(|| {
+                let text =
+                    format!("failed to read dockerfile: open {}: no such file or directory", wish.filename);
+                Status::new(Code::Unknown, text)
+            })?;
+        }
+        if let Context::Local(name) = &wish.context {
+            let text = match own_ignore {
+                Some(text) => Some(text),
+                None => vertex::told(&job.progress, "[internal] load .dockerignore", |telling| {
+                    read(
+                        &fetch_few(engine, job, name, &[".dockerignore"], telling, "context")?,
+                        ".dockerignore",
+                    )
+                })?,
+            };
+            folders.insert(String::new(), Local::new(engine, job, name, patterns(text))?);
+        }
+        for (known, context) in &wish.contexts {
+            if let Context::Local(name) = context {
+                folders.insert(known.clone(), Local::new(engine, job, name, Vec::new())?);
+            }
+        }
+        Ok(Self { dockerfile, folders })
+    }
+
+    /// Where the folders are.
+    pub(super) fn paths(&self) -> BTreeMap<String, PathBuf> {
+        self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned())).collect()
+    }
+
+    /// Gets what is needed of a folder: these paths, or all of it.
+    pub(super) fn fetch(&self, name: &str, paths: &[String], job: &Job) -> Result<(), Status> {
+        let Some(local) = self.folders.get(name) else { return Ok(()) };
+        let wanted = Wanted {
+            name: local.name.clone(),
+            exclude: local.exclude.clone(),
+            follow: follow(paths),
+            include: Vec::new(),
+        };
+        let title = match name {
+            "" => "[internal] load build context".to_owned(),
+            name => format!("[context {name}] load from client"),
+        };
+        vertex::told(&job.progress, &title, |telling| {
+            let word = if name.is_empty() { "context" } else { name };
+            transfer(job, &wanted, &local.kept, telling, word)
+        })
+    }
+}
+
+impl Local {
+    fn new(engine: &Engine, job: &Job, name: &str, exclude: Vec<String>) -> Result<Self, Status> {
+        Ok(Self { name: name.to_owned(), exclude, kept: kept(engine, job, name)? })
+    }
+}
+
+/// Whether an address means bytes of the session.
+pub(super) fn is_upload(address: &str) -> bool {
+    address.strip_prefix("http://").and_then(|rest| rest.split('/').next())
+        == Some(buildkit::session::upload::HOST)
+}
+
+/// A place that stays for all builds of the same folder.
+fn kept(engine: &Engine, job: &Job, what: &str) -> Result<KeptFolder, Status> {
+    let key = format!("{what}:{}", job.session()?.info().shared_key);
+    engine.builds().kept_folder(&key, what).map_err(|error| failure::plain(&error))
+}
+
+/// Gets a few files into a place of their own.
+fn fetch_few(
+    engine: &Engine,
+    job: &Job,
+    name: &str,
+    files: &[&str],
+    telling: &Telling<'_>,
+    word: &str,
+) -> Result<KeptFolder, Status> {
+    let folder = kept(engine, job, &format!("few:{name}"))?;
+    let mut include: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+    include.dedup();
+    let wanted = Wanted { name: name.to_owned(), include, ..Wanted::default() };
+    transfer(job, &wanted, &folder, telling, word)?;
+    Ok(folder)
+}
+
+fn transfer(
+    job: &Job,
+    wanted: &Wanted,
+    into: &KeptFolder,
+    telling: &Telling<'_>,
+    word: &str,
+) -> Result<(), Status> {
+    let id = format!("transferring {word}:");
+    let tell = |bytes, done| telling.part(&id, "transferring", bytes, done);
+    let mut last = Instant::now();
+    let mut progress = |bytes| {
+        if last.elapsed() >= OFTEN {
+            last = Instant::now();
+            tell(bytes, false);
+        }
+    };
+    let limits = SyncLimits::default();
+    let synced = job.session()?.sync(wanted, into.root(), limits, &job.cancellation, &mut progress);
+    let synced = synced.map_err(|error| match error {
+        SyncError::Peer(status) => status,
+        error => Status::new(Code::Unknown, model::error::chain(&error)),
+    })?;
+    tell(synced.sent_bytes, true);
+    Ok(())
+}
+
+fn read(folder: &KeptFolder, path: &str) -> Result<Option<Vec<u8>>, Status> {
+    let Ok(file) = folder.root().open_regular(path) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let failed = |error: std::io::Error| Status::new(Code::Internal, format!("reading {path}: {error}"));
+    std::fs::File::from(file).take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Status::new(Code::Unknown, format!("{path} is longer than {LONGEST} bytes")));
+    }
+    Ok(Some(bytes))
+}
+
+/// The lines of an ignore file that say something, as the client's matcher reads them.
+fn patterns(text: Option<Vec<u8>>) -> Vec<String> {
+    let text = text.unwrap_or_default();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let text = String::from_utf8_lossy(text);
+    text.lines().filter(|line| !line.starts_with('#')).map(pattern).filter(|line| !line.is_empty()).collect()
+}
+
+/// One pattern: without leading slash, dots and double slashes resolved.
+fn pattern(line: &str) -> String {
+    let line = line.trim();
+    let (not, line) = line.strip_prefix('!').map_or(("", line), |rest| ("!", rest.trim()));
+    let cleaned = clean(line);
+    if cleaned.is_empty() && not.is_empty() && !line.is_empty() {
+        ".".to_owned()
+    } else {
+        format!("{not}{cleaned}")
+    }
+}
+
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The paths a client is asked for; none when all of the folder is needed.
+fn follow(paths: &[String]) -> Vec<String> {
+    let mut wanted: Vec<String> = paths.iter().map(|path| clean(path)).collect();
+    wanted.sort();
+    wanted.dedup();
+    if wanted.iter().any(String::is_empty) { Vec::new() } else { wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignore_files_become_patterns() {
+        let text = b"\xef\xbb\xbf# no\n/a/../b/\n  c  \n\n!/d\n*.rs\n! e\n.\n".to_vec();
+        assert_eq!(patterns(Some(text)), ["b", "c", "!d", "*.rs", "!e", "."]);
+        assert!(patterns(None).is_empty());
+    }
+
+    #[test]
+    fn a_folder_is_asked_for_whole_when_something_needs_all_of_it() {
+        let paths = |paths: &[&str]| follow(&paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+        assert_eq!(paths(&["/b", "a/./c", "b"]), ["a/c", "b"]);
+        assert!(paths(&["a", "."]).is_empty());
+        assert!(paths(&["a", "/"]).is_empty());
+        assert_eq!(paths(&["../../a*"]), ["a*"]);
+    }
+
+    #[test]
+    fn addresses_of_the_session_are_told_apart() {
+        assert!(is_upload("http://buildkit-session/abc"));
+        for other in ["http://buildkit-session.example/abc", "https://buildkit-session/x", "buildkit-session"]
+        {
+            assert!(!is_upload(other), "{other}");
+        }
+    }
+}

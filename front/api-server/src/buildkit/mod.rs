@@ -1,0 +1,16 @@
+//! BuildKit's doors over the engine: what its clients ask for as calls about builds, images and the cache.
+
+mod backend;
+mod build;
+mod cache;
+mod export;
+mod failure;
+mod files;
+mod request;
+mod steps;
+mod vertex;
+
+pub(crate) use backend::EngineBackend;
+
+/// The doors as the routes hold them.
+pub(crate) type Doors = buildkit::server::Doors<EngineBackend>;

@@ -1,0 +1,182 @@
+//! A client's wish as a request for the engine.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use api::container::{HostConfig, Ulimit};
+use builder::Dockerfile;
+use builder::plan::{NamedContext, Options, Style};
+use buildkit::server::{Context, Job, Wish};
+use engine::build::{BuildRequest, Client};
+use engine::registry::{Credentials, credentials};
+use grpc::{Code, Status};
+use oci::{Platform, Reference};
+
+use super::files::Files;
+
+/// What is built, and with what.
+pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequest, Status> {
+    let host = Platform::host();
+    let platform = match wish.platforms.as_slice() {
+        [] => host.clone(),
+        [one] => one.parse().map_err(|error| invalid(&error))?,
+        _ => {
+            let text = "Multi-platform build is not supported by this builder: build one platform at a time";
+            return Err(Status::new(Code::Unimplemented, text));
+        }
+    };
+    let text = (!files.dockerfile.data.is_empty()).then(|| files.dockerfile.data.clone());
+    let options = Options {
+        arguments: wish.arguments.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
+        target: wish.target.clone(),
+        labels: wish.labels.clone(),
+        platform,
+        host,
+        no_cache: wish.no_cache.is_some(),
+        network: wish.network.clone().filter(|mode| mode != "default"),
+        contexts: contexts(wish)?,
+        style: Style::BuildKit,
+    };
+    Ok(BuildRequest {
+        dockerfile: wish.filename.clone(),
+        credentials: credentials_for(job, text.as_deref(), &options)?,
+        dockerfile_text: text,
+        names: Vec::new(),
+        options,
+        explicit_platform: !wish.platforms.is_empty(),
+        pull: wish.pull,
+        host_config: host_config(wish)?,
+        build_id: job.reference.clone(),
+        client: Arc::new(SessionClient { job: job.clone() }),
+    })
+}
+
+fn invalid(error: &dyn std::fmt::Display) -> Status {
+    Status::new(Code::InvalidArgument, error.to_string())
+}
+
+/// Named contexts; what is not supported is refused by name.
+fn contexts(wish: &Wish) -> Result<BTreeMap<String, NamedContext>, Status> {
+    let context = |(name, context): (&String, &Context)| {
+        let what = match context {
+            Context::Image(image) => NamedContext::Image(image.clone()),
+            Context::Local(_) => NamedContext::Folder(name.clone()),
+            other => {
+                let text = format!("context {name}: {other:?} is not supported by this builder");
+                return Err(Status::new(Code::Unimplemented, text));
+            }
+        };
+        Ok((name.clone(), what))
+    };
+    wish.contexts.iter().map(context).collect()
+}
+
+fn host_config(wish: &Wish) -> Result<HostConfig, Status> {
+    let mut config = HostConfig {
+        shm_size: wish.shm_size.and_then(|size| i64::try_from(size).ok()).unwrap_or_default(),
+        extra_hosts: Some(wish.hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect()),
+        ..HostConfig::default()
+    };
+    config.resources.cgroup_parent = wish.cgroup_parent.clone().unwrap_or_default();
+    let ulimits: Vec<Ulimit> = wish.ulimits.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?;
+    config.resources.ulimits = (!ulimits.is_empty()).then_some(ulimits);
+    Ok(config)
+}
+
+/// `name=soft[:hard]`.
+fn ulimit(text: &str) -> Result<Ulimit, Status> {
+    let wrong = || invalid(&format!("invalid ulimit argument: {text}"));
+    let (name, numbers) = text.split_once('=').ok_or_else(wrong)?;
+    let (soft, hard) = numbers.split_once(':').unwrap_or((numbers, numbers));
+    let number = |text: &str| text.parse::<i64>().map_err(|_| wrong());
+    Ok(Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? })
+}
+
+/// What the client would say to the registries of the images its Dockerfile names.
+fn credentials_for(
+    job: &Job,
+    text: Option<&[u8]>,
+    options: &Options,
+) -> Result<BTreeMap<String, Credentials>, Status> {
+    let mut known = BTreeMap::new();
+    let (Some(session), Some(text)) = (&job.session, text) else { return Ok(known) };
+    let Ok(file) = Dockerfile::read(text) else { return Ok(known) };
+    let named = options.contexts.values().filter_map(|context| match context {
+        NamedContext::Image(image) => Some(image.as_str()),
+        NamedContext::Folder(_) => None,
+    });
+    let images = file.stages.iter().map(|stage| stage.from.value.base.as_str()).chain(named);
+    for image in images {
+        let Ok(reference) = image.parse::<Reference>() else { continue };
+        let domain = reference.domain().to_owned();
+        if known.contains_key(&domain) {
+            continue;
+        }
+        let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain.as_str() };
+        if let Some(said) = session.credentials(host)? {
+            let mut document = api::system::AuthConfig::default();
+            if said.username.is_empty() {
+                document.identitytoken = said.secret;
+            } else {
+                (document.username, document.password) = (said.username, said.secret);
+            }
+            known.insert(domain, credentials(&document));
+        }
+    }
+    Ok(known)
+}
+
+/// The client's secrets and agent, through its session.
+struct SessionClient {
+    job: Job,
+}
+
+impl Client for SessionClient {
+    fn secret(&self, id: &str) -> engine::Result<Option<Vec<u8>>> {
+        let Some(session) = &self.job.session else { return Ok(None) };
+        let secret = session.secret(id).map_err(engine::Error::from_kinded)?;
+        Ok(secret.map(|secret| secret.bytes().to_vec()))
+    }
+
+    fn agent(&self, id: &str, path: &Path) -> engine::Result<Option<Box<dyn Any + Send>>> {
+        let id = if id.is_empty() { "default" } else { id };
+        let Some(session) = &self.job.session else { return Ok(None) };
+        if session.check_agent(id).is_err() {
+            return Ok(None);
+        }
+        let failed = |error| engine::Error::caused("forwarding the client's ssh agent", error);
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        Ok(Some(Box::new(session.forward_agent(id, listener).map_err(failed)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_hosts_are_read() {
+        let wish = Wish {
+            ulimits: vec!["nofile=10:20".into(), "core=0".into()],
+            hosts: vec![("a".into(), "::1".into())],
+            shm_size: Some(4096),
+            ..Wish::default()
+        };
+        let config = host_config(&wish).expect("reads");
+        let limits: Vec<_> = config.resources.ulimits.unwrap_or_default();
+        assert_eq!((limits[0].soft, limits[0].hard, limits[1].hard), (10, 20, 0));
+        assert_eq!((config.extra_hosts, config.shm_size), (Some(vec!["a:::1".to_owned()]), 4096));
+        assert!(ulimit("nofile").is_err() && ulimit("nofile=x").is_err());
+    }
+
+    #[test]
+    fn contexts_that_cannot_be_are_refused_by_name() {
+        let with = |context| Wish { contexts: BTreeMap::from([("x".into(), context)]), ..Wish::default() };
+        let image = contexts(&with(Context::Image("a:1".into()))).expect("reads");
+        assert_eq!(image["x"], NamedContext::Image("a:1".into()));
+        assert!(contexts(&with(Context::OciLayout("l".into()))).is_err());
+    }
+}

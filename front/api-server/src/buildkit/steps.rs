@@ -1,0 +1,268 @@
+//! What the solver does as BuildKit's clients show it: steps with names and numbers, their output, their ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use builder::dockerfile::Lines;
+use builder::operation::Origin;
+use builder::plan::{Plan, Step};
+use builder::solve::Event;
+use builder::{Operation, VertexId};
+use buildkit::control::{Vertex, VertexStatus};
+use buildkit::server::Job;
+use engine::build::{Cancel, Observer};
+use grpc::Status;
+
+use super::files::Files;
+use super::vertex;
+
+/// Tells the client of a build what goes on, and gets the contexts when it is known what they are needed for.
+pub(super) struct Steps<'b> {
+    job: &'b Job,
+    files: &'b Files,
+    cancel: &'b Cancel,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    vertices: HashMap<VertexId, Vertex>,
+    lines: HashMap<VertexId, Lines>,
+    /// The step that shows images being fetched.
+    fetching: Option<Vertex>,
+    failure: Option<Status>,
+}
+
+impl<'b> Steps<'b> {
+    pub(super) fn new(job: &'b Job, files: &'b Files, cancel: &'b Cancel) -> Self {
+        Self { job, files, cancel, state: Mutex::default() }
+    }
+
+    /// Why the contexts could not be had.
+    pub(super) fn failure(&self) -> Option<Status> {
+        self.lock().failure.take()
+    }
+
+    /// Where the instruction of a step stands.
+    pub(super) fn lines(&self, vertex: VertexId) -> Option<Lines> {
+        self.lock().lines.get(&vertex).copied()
+    }
+
+    /// The name of a step in the news.
+    pub(super) fn digest(&self, vertex: VertexId) -> String {
+        self.lock().vertices.get(&vertex).map(|vertex| vertex.digest.clone()).unwrap_or_default()
+    }
+
+    /// A step failed, and now it is known why.
+    pub(super) fn failed(&self, vertex: VertexId, error: &str) {
+        self.change(vertex, |vertex| error.clone_into(&mut vertex.error));
+    }
+
+    fn change(&self, vertex: VertexId, change: impl FnOnce(&mut Vertex)) {
+        let mut state = self.lock();
+        if let Some(vertex) = state.vertices.get_mut(&vertex) {
+            change(vertex);
+            self.job.progress.vertex(vertex.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gets what the steps need of the client's folders.
+    fn fetch_contexts(&self, plan: &Plan, needed: &[bool]) -> Result<(), Status> {
+        let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (id, vertex) in plan.graph.vertices().filter(|(id, _)| needed.get(id.0) == Some(&true)) {
+            let _ = id;
+            for selection in vertex.operation.selections() {
+                if let Origin::Context(name) = &selection.origin {
+                    wanted.entry(name.clone()).or_default().extend(selection.paths.iter().cloned());
+                }
+            }
+        }
+        wanted.iter().try_for_each(|(name, paths)| self.files.fetch(name, paths, self.job))
+    }
+
+    fn end_fetching(&self) {
+        if let Some(vertex) = self.lock().fetching.take() {
+            self.job.progress.vertex(Vertex { completed: Some(SystemTime::now().into()), ..vertex });
+        }
+    }
+}
+
+impl Observer for Steps<'_> {
+    fn planned(&self, plan: &Plan) {
+        self.end_fetching();
+        let targets: Vec<VertexId> = plan.target.into_iter().collect();
+        let needed = plan.graph.needed(&targets);
+        let names = names(&plan.steps);
+        let mut state = self.lock();
+        for step in &plan.steps {
+            if let (Some(vertex), Some(lines)) = (step.vertex, step.lines) {
+                state.lines.entry(vertex).or_insert(lines);
+            }
+        }
+        for (id, planned) in plan.graph.vertices().filter(|(id, _)| needed.get(id.0) == Some(&true)) {
+            let name = names.get(&id).cloned().unwrap_or_else(|| planned.name.clone());
+            let inputs = planned.inputs.iter();
+            let inputs =
+                inputs.filter_map(|input| state.vertices.get(input)).map(|input| input.digest.clone());
+            let news = Vertex {
+                digest: vertex::digest(&format!("{} {} {name}", self.job.reference, id.0)),
+                inputs: inputs.collect(),
+                name,
+                ..Vertex::default()
+            };
+            let is_scratch =
+                matches!(&planned.operation, Operation::Source(_)) && planned.name == "FROM scratch";
+            if !is_scratch {
+                self.job.progress.vertex(news.clone());
+                state.vertices.insert(id, news);
+            }
+        }
+        drop(state);
+        if let Err(failure) = self.fetch_contexts(plan, &needed) {
+            self.lock().failure = Some(failure);
+            self.cancel.stop();
+        }
+    }
+
+    fn event(&self, vertex: VertexId, event: &Event) {
+        let now = Some(SystemTime::now().into());
+        self.change(vertex, |vertex| match event {
+            Event::Started => vertex.started = now,
+            Event::Finished(done) => {
+                vertex.started.get_or_insert_with(|| SystemTime::now().into());
+                vertex.completed = now;
+                vertex.cached = done.cached;
+            }
+            Event::Failed => vertex.completed = now,
+        });
+    }
+
+    fn output(&self, vertex: VertexId, is_error: bool, bytes: &[u8]) {
+        self.job.progress.log(&self.digest(vertex), if is_error { 2 } else { 1 }, bytes);
+    }
+
+    fn running(&self, _: VertexId, _: &str) {}
+
+    fn removed(&self, _: VertexId, _: &str) {}
+
+    fn fetching(&self, progress: api::image::Progress) {
+        if progress.id.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        let step = state.fetching.get_or_insert_with(|| {
+            let name = "[internal] fetch images";
+            let started = Some(SystemTime::now().into());
+            let step =
+                Vertex { digest: vertex::digest(name), name: name.into(), started, ..Vertex::default() };
+            self.job.progress.vertex(step.clone());
+            step
+        });
+        let detail = progress.progress_detail.unwrap_or_default();
+        let now = Some(SystemTime::now().into());
+        self.job.progress.status(VertexStatus {
+            id: format!("{} {}", progress.status.to_lowercase(), progress.id),
+            vertex: step.digest.clone(),
+            name: progress.status.clone(),
+            current: detail.current,
+            total: detail.total,
+            timestamp: now.clone(),
+            started: step.started.clone(),
+            completed: now
+                .filter(|_| progress.status.contains("complete") || progress.status.contains("exists")),
+        });
+    }
+}
+
+/// `[stage 2/4] RUN ...` for the steps that do something.
+fn names(steps: &[Step]) -> HashMap<VertexId, String> {
+    let stages = steps.iter().map(|step| step.stage).max().unwrap_or_default() + 1;
+    // A FROM counts when it is an image; what only changes the configuration does not.
+    let counts = |step: &&Step| match &step.base {
+        Some(base) => !base.is_empty(),
+        None => step.vertex.is_some(),
+    };
+    let mut names = HashMap::new();
+    for stage in 0..stages {
+        let counted: Vec<&Step> = steps.iter().filter(|step| step.stage == stage).filter(counts).collect();
+        let total = counted.len();
+        for (number, step) in counted.into_iter().enumerate() {
+            let prefix = match &step.stage_name {
+                Some(name) => format!("{name} "),
+                None if stages > 1 => format!("stage-{stage} "),
+                None => String::new(),
+            };
+            let width = total.to_string().len();
+            let name = format!("[{prefix}{:>width$}/{total}] {}", number + 1, text(step));
+            if let Some(vertex) = step.vertex {
+                names.entry(vertex).or_insert(name);
+            }
+        }
+    }
+    names
+}
+
+/// An instruction as it is shown; an image by its whole name.
+fn text(step: &Step) -> String {
+    if step.base.is_none() {
+        return step.text.clone();
+    }
+    let named = step.text.split_whitespace().skip(1).find(|word| !word.starts_with("--")).unwrap_or_default();
+    let whole = named.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
+    format!("FROM {}", whole.unwrap_or_else(|_| named.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(stage: usize, name: Option<&str>, text: &str, vertex: Option<usize>, base: Option<&str>) -> Step {
+        Step {
+            stage,
+            stage_name: name.map(str::to_owned),
+            text: text.into(),
+            lines: None,
+            vertex: vertex.map(VertexId),
+            base: base.map(str::to_owned),
+            triggers: 0,
+            configuration: String::new(),
+        }
+    }
+
+    fn shown(steps: &[Step]) -> Vec<String> {
+        let mut names: Vec<_> = names(steps).into_iter().collect();
+        names.sort();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn steps_are_named_and_counted_as_buildkit_does() {
+        let steps = [
+            step(0, Some("base"), "FROM --platform=linux/amd64 busybox AS base", Some(0), Some("sha256:1")),
+            step(0, Some("base"), "RUN x", Some(1), None),
+            step(0, Some("base"), "ENV A=b", None, None),
+            step(1, None, "FROM base", Some(1), Some("")),
+            step(1, None, "COPY --from=base /x /y", Some(2), None),
+            step(1, None, "WORKDIR /z", Some(3), None),
+        ];
+        assert_eq!(
+            shown(&steps),
+            [
+                "[base 1/2] FROM docker.io/library/busybox:latest",
+                "[base 2/2] RUN x",
+                "[stage-1 1/2] COPY --from=base /x /y",
+                "[stage-1 2/2] WORKDIR /z",
+            ]
+        );
+        let single = [
+            step(0, None, "FROM a.test/b:1", Some(0), Some("sha256:1")),
+            step(0, None, "RUN y", Some(1), None),
+        ];
+        assert_eq!(shown(&single), ["[1/2] FROM a.test/b:1", "[2/2] RUN y"]);
+    }
+}
