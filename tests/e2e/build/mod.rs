@@ -3,4 +3,5 @@
 mod classic;
 mod hostile;
 mod remote;
+mod stories;
 mod support;
