@@ -49,6 +49,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         explicit_platform: !wish.platforms.is_empty(),
         pull: wish.pull,
         host_config: host_config(wish)?,
+        insecure: false,
         build_id: job.reference.clone(),
         client: Arc::new(SessionClient { job: job.clone() }),
     })
