@@ -130,6 +130,8 @@ pub struct Step {
     pub triggers: usize,
     /// It is such a trigger.
     pub is_trigger: bool,
+    /// An argument before the first FROM: it comes to nothing by itself.
+    pub is_global: bool,
     /// What tells its result from all others besides files: the text of the configuration after it.
     pub configuration: String,
 }
@@ -175,6 +177,26 @@ fn target(file: &Dockerfile, options: &Options) -> Result<usize, DockerfileError
             Problem::NoTarget { name: name.clone(), classic: options.style == Style::Classic }.into()
         }),
     }
+}
+
+/// Arguments before the first FROM, which the classic builder counts.
+fn global_steps(file: &Dockerfile, options: &Options) -> Vec<Step> {
+    if options.style != Style::Classic {
+        return Vec::new();
+    }
+    let step = |placed: &crate::dockerfile::Placed<Vec<crate::dockerfile::Argument>>| Step {
+        stage: 0,
+        stage_name: None,
+        text: placed.text.clone(),
+        lines: Some(placed.lines),
+        vertex: None,
+        base: None,
+        triggers: 0,
+        is_trigger: false,
+        is_global: true,
+        configuration: String::new(),
+    };
+    file.global_arguments.iter().map(step).collect()
 }
 
 #[cfg(test)]

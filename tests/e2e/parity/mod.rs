@@ -2,6 +2,8 @@
 //!
 //! The third pairing, wharf's command line on Docker's engine, needs that engine: `cargo xtask golden --check`.
 
+mod dockerfiles;
+
 use std::path::{Path, PathBuf};
 
 use testkit::parity::{self, Registries, Target};

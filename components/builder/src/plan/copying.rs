@@ -150,10 +150,6 @@ impl<B: Bases> Planner<'_, B> {
         let vertex = self.operate(work, Operation::Copy(copy), inputs);
         let style = self.options.style;
         let shell = work.finished.config.config.shell.clone();
-        let destination = match style {
-            Style::Classic => &wishes.destination,
-            Style::BuildKit => &wishes.written,
-        };
         let words = wishes.words(sources.link);
         let keyword = parts.keyword;
         work.finished.history.push(history::files(
@@ -161,8 +157,7 @@ impl<B: Bases> Planner<'_, B> {
             shell.as_deref(),
             keyword,
             &words,
-            kind,
-            destination,
+            (kind, wishes.owner.as_deref(), &wishes.written),
             vertex,
         ));
     }

@@ -48,14 +48,17 @@ pub(super) fn files(
     shell: Option<&[String]>,
     keyword: &str,
     words: &str,
-    kind: &'static str,
-    destination: &str,
+    (kind, owner, destination): (&'static str, Option<&str>, &str),
     vertex: VertexId,
 ) -> Past {
     match style {
         Style::BuildKit => new(style, format!("{keyword}{words} # buildkit"), Some(vertex)),
         Style::Classic => Past::New {
-            created_by: format!("{} #(nop) {keyword} {kind}:", shell_text(shell)),
+            created_by: format!(
+                "{} #(nop) {keyword} {}{kind}:",
+                shell_text(shell),
+                owner.map(|owner| format!("--chown={owner} ")).unwrap_or_default()
+            ),
             content: Some((kind, format!(" in {destination} "))),
             vertex: Some(vertex),
             comment: "",

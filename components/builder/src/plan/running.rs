@@ -53,11 +53,15 @@ impl<B: Bases> Planner<'_, B> {
     fn note_run(&self, work: &mut Work, declared: &[(String, String)], words: &[String], vertex: VertexId) {
         let style = self.options.style;
         let mut declared = declared.to_vec();
+        let mut counted = !declared.is_empty();
         if style == Style::Classic {
+            // Proxies count when the Dockerfile declares them, and make the count appear in any case.
+            declared.extend(work.finished.scope.declared_proxies());
             declared.sort();
+            counted |= !declared.is_empty() || !self.proxies().is_empty();
         }
         let mut all = Vec::new();
-        if !declared.is_empty() {
+        if counted {
             all.push(format!("|{}", declared.len()));
             all.extend(declared.iter().map(|(name, value)| format!("{name}={value}")));
         }
@@ -146,7 +150,13 @@ impl<B: Bases> Planner<'_, B> {
         let path = joined(&config.working_dir, &text);
         config.working_dir.clone_from(&path);
         let style = self.options.style;
-        let words = history::setting(style, config.shell.as_deref(), &format!("WORKDIR {path}"));
+        let words = match style {
+            // One blank, where all others have two.
+            Style::Classic => {
+                format!("{} #(nop) WORKDIR {path}", history::shell_text(config.shell.as_deref()))
+            }
+            Style::BuildKit => format!("WORKDIR {path}"),
+        };
         let owner = if style == Style::BuildKit { config.user.clone() } else { String::new() };
         let vertex = (path != "/").then(|| {
             let root = work.finished.root.unwrap_or_else(|| self.empty());
@@ -156,10 +166,7 @@ impl<B: Bases> Planner<'_, B> {
         if vertex.is_none() {
             work.step(None);
         }
-        work.finished.history.push(match words {
-            history::Past::New { created_by, .. } => history::new(style, created_by, vertex),
-            known => known,
-        });
+        work.finished.history.push(history::new(style, words, vertex));
         Ok(())
     }
 }

@@ -121,6 +121,12 @@ impl Scope {
         })
     }
 
+    /// Proxies that are declared, with their values.
+    pub(super) fn declared_proxies(&self) -> Vec<(String, String)> {
+        let proxies = self.arguments.iter().filter(|(name, _)| PROXIES.contains(&name.as_str()));
+        proxies.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
+    }
+
     /// Arguments a command gets: those with a value that the environment does not hide, but for proxies.
     pub(super) fn for_commands(&self, environment: &[String]) -> Vec<(String, String)> {
         let hidden = |name: &str| {

@@ -51,8 +51,6 @@ impl<B: Bases> Planner<'_, B> {
             }
         };
         let shell = work.finished.config.config.shell.clone();
-        // The shell an instruction sets is not yet the one in front of its own words.
-        let shell = shell.filter(|_| !matches!(instruction, Instruction::Shell(_)));
         work.finished.history.push(history::setting(self.options.style, shell.as_deref(), &words));
         work.step(None);
         Ok(())
@@ -63,13 +61,16 @@ impl<B: Bases> Planner<'_, B> {
         for argument in arguments {
             let environment = work.environment().to_vec();
             let value = work.finished.scope.declare(argument, self.globals, &environment)?;
-            let default = argument.default.as_ref();
-            words.push(match (value, default, self.options.style) {
-                (Some(value), _, Style::BuildKit) | (Some(value), Some(_), Style::Classic) => {
-                    format!("{}={value}", argument.name)
+            // The classic words are what the Dockerfile says, not what the build was given.
+            let shown = match self.options.style {
+                Style::BuildKit => value,
+                Style::Classic => {
+                    argument.default.as_ref().map(|text| self.expand(work, text)).transpose()?
                 }
-                _ => argument.name.clone(),
-            });
+            };
+            words.push(
+                shown.map_or_else(|| argument.name.clone(), |shown| format!("{}={shown}", argument.name)),
+            );
         }
         Ok(format!("ARG {}", words.join(" ")))
     }

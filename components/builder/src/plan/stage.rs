@@ -40,7 +40,8 @@ pub(super) fn plan<B: Bases>(
     let mut steps = std::mem::take(&mut finished.steps);
     let mut others: Vec<(usize, Finished)> = planner.stages.into_iter().collect();
     others.sort_by_key(|(index, _)| *index);
-    let mut all: Vec<Step> = others.into_iter().flat_map(|(_, stage)| stage.steps).collect();
+    let mut all = super::global_steps(file, options);
+    all.extend(others.into_iter().flat_map(|(_, stage)| stage.steps));
     all.append(&mut steps);
     Ok(Plan {
         graph: planner.graph,
@@ -107,6 +108,7 @@ impl Work {
             base: None,
             triggers: 0,
             is_trigger: self.is_trigger,
+            is_global: false,
             configuration,
         });
     }
@@ -187,6 +189,7 @@ impl<B: Bases> Planner<'_, B> {
             base: Some(id),
             triggers,
             is_trigger: false,
+            is_global: false,
             configuration,
         });
         Ok(finished)
@@ -364,23 +367,24 @@ impl<B: Bases> Planner<'_, B> {
         if self.options.style == Style::BuildKit {
             return;
         }
-        let pairs: Vec<String> =
-            self.options.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let text = format!("LABEL {}", pairs.join(" "));
         let index = finished.steps.last().map_or(0, |step| step.stage);
         let configuration = serde_json::to_string(&finished.config.config).unwrap_or_default();
         let shell = finished.config.config.shell.clone();
-        finished.history.push(super::history::setting(self.options.style, shell.as_deref(), &text));
-        finished.steps.push(Step {
-            stage: index,
-            stage_name: None,
-            text,
-            lines: None,
-            vertex: None,
-            base: None,
-            triggers: 0,
-            is_trigger: false,
-            configuration,
-        });
+        for (key, value) in &self.options.labels {
+            let text = format!("LABEL {key}={value}");
+            finished.history.push(super::history::setting(self.options.style, shell.as_deref(), &text));
+            finished.steps.push(Step {
+                stage: index,
+                stage_name: None,
+                text,
+                lines: None,
+                vertex: None,
+                base: None,
+                triggers: 0,
+                is_trigger: false,
+                is_global: false,
+                configuration: configuration.clone(),
+            });
+        }
     }
 }

@@ -167,9 +167,9 @@ fn both_builders_words_are_known() {
             "/bin/sh -c #(nop)  USER u",
             "/bin/sh -c #(nop)  LABEL l=m",
             "/bin/sh -c #(nop)  STOPSIGNAL SIGQUIT",
-            "/bin/sh -c #(nop)  SHELL [/bin/ash -c]",
+            "/bin/ash -c #(nop)  SHELL [/bin/ash -c]",
             "/bin/ash -c #(nop)  ONBUILD RUN t",
-            "/bin/ash -c #(nop)  WORKDIR /w",
+            "/bin/ash -c #(nop) WORKDIR /w",
             "/bin/ash -c #(nop)  ARG q=1",
         ]
     );

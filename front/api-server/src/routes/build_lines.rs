@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use api::image::Progress;
+use builder::dockerfile::WarningKind;
 use builder::plan::{Plan, Step};
 use builder::solve::{Done, Event};
 use builder::{Operation, VertexId};
@@ -116,6 +117,27 @@ impl<'k> Lines<'k> {
         self.line("\n");
     }
 
+    /// What the classic builder says of a Dockerfile before it begins.
+    fn warn(&self, plan: &Plan) {
+        let mut told = false;
+        for warning in plan.warnings.iter().filter(|warning| warning.kind == WarningKind::NoEmptyContinuation)
+        {
+            let is_there =
+                |lines: builder::dockerfile::Lines| (lines.first..=lines.last).contains(&warning.lines.first);
+            let step = plan.steps.iter().find(|step| step.lines.is_some_and(is_there));
+            let text = step.map_or("", |step| step.text.as_str());
+            self.red(&format!("[WARNING]: Empty continuation line found in: {text}\n"));
+            told = true;
+        }
+        if told {
+            self.red("[WARNING]: Empty continuation lines will become errors in a future release.\n");
+        }
+    }
+
+    fn red(&self, text: &str) {
+        self.line(format!("\u{1b}[91m{text}\u{1b}[0m"));
+    }
+
     fn flush(&self, state: &mut State, vertex: VertexId) {
         let Some(told) = state.vertices.get_mut(&vertex) else { return };
         for line in std::mem::take(&mut told.lines) {
@@ -127,6 +149,11 @@ impl<'k> Lines<'k> {
     fn advance(&self, state: &mut State) {
         while let Some(step) = state.steps.get(state.at).cloned() {
             self.begin(state);
+            if step.is_global {
+                state.at += 1;
+                state.begun = false;
+                continue;
+            }
             if let Some(base) = &step.base {
                 if let Some(vertex) = step.vertex.filter(|_| base.is_empty())
                     && state.vertices.get(&vertex).is_none_or(|told| told.done.is_none())
@@ -139,6 +166,9 @@ impl<'k> Lines<'k> {
                     let word = if step.triggers == 1 { "trigger" } else { "triggers" };
                     self.line(format!("# Executing {} build {word}", step.triggers));
                     self.line("\n");
+                } else if base.is_empty() && step.vertex.is_none() {
+                    // From scratch: nothing, which has no id.
+                    self.line(" ---> \n");
                 } else {
                     self.result(state);
                 }
@@ -202,6 +232,7 @@ impl Observer for Lines<'_> {
     fn planned(&self, plan: &Plan) {
         let mut state = self.lock();
         state.steps.clone_from(&plan.steps);
+        self.warn(plan);
         for (id, vertex) in plan.graph.vertices() {
             match &vertex.operation {
                 Operation::Copy(copy) => {
