@@ -32,6 +32,11 @@ pub use usage::ContentUsage;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
+/// Bytes of a blob whose removal takes long enough to be noticed.
+const LARGE: u64 = 1 << 20;
+/// Blobs that are removed but held open by one removal.
+const HELD_AT_ONCE: usize = 128;
+
 /// The directory of blobs. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Content {
@@ -189,6 +194,24 @@ impl Content {
     /// Removes a blob; a missing one is no error.
     pub fn remove(&self, digest: &Digest) -> Result<()> {
         remove_file(&self.path(digest))
+    }
+
+    /// Removes blobs, those that are missing too. Their room comes free a moment later: that takes the kernel long where the
+    /// page cache holds all of a large file, and nobody waits for it.
+    pub(crate) fn remove_all(&self, digests: &[Digest]) -> Result<()> {
+        let mut held = Vec::new();
+        for digest in digests {
+            let large = self.size(digest).is_some_and(|size| size >= LARGE);
+            if large && held.len() < HELD_AT_ONCE {
+                held.extend(self.open_blob(digest).ok());
+            }
+            self.remove(digest)?;
+        }
+        if !held.is_empty() {
+            // Without the thread they are closed here.
+            drop(std::thread::Builder::new().name("blob-free".into()).spawn(move || drop(held)));
+        }
+        Ok(())
     }
 
     /// Makes new blobs and their names survive a power cut; called before a record refers to them.

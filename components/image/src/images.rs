@@ -264,9 +264,19 @@ impl Images {
 
     /// Removes the blobs that came in or lost their image and that no image is made of, unless somebody is taking in
     /// content: then it happens when the last lease ends.
-    pub(crate) fn collect_garbage(&self, _writer: &MutexGuard<'_, ()>) -> Result<()> {
+    pub(crate) fn collect_garbage(&self, writer: &MutexGuard<'_, ()>) -> Result<()> {
+        let content = self.content();
+        self.garbage(writer).iter().try_for_each(|blob| content.remove(blob))
+    }
+
+    /// The same where nobody counts the room right afterwards: it comes free a moment later.
+    pub(crate) fn collect_garbage_soon(&self, writer: &MutexGuard<'_, ()>) -> Result<()> {
+        self.content().remove_all(&self.garbage(writer))
+    }
+
+    fn garbage(&self, _writer: &MutexGuard<'_, ()>) -> Vec<Digest> {
         if self.is_leased() {
-            return Ok(());
+            return Vec::new();
         }
         let content = self.content();
         let (images, damaged) = self.read(|state| {
@@ -275,18 +285,18 @@ impl Images {
         });
         if damaged {
             // What a damaged image is made of cannot be known: nothing is thrown away.
-            return Ok(());
+            return Vec::new();
         }
         let mut gone = content.take_fresh();
         if gone.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
         for blobs in images {
             gone.retain(|blob| !blobs.contains(blob));
         }
         let pins = self.inner.pins.lock().unwrap_or_else(PoisonError::into_inner).clone();
         gone.retain(|blob| !pins.contains(blob));
-        gone.iter().try_for_each(|blob| content.remove(blob))
+        gone.into_iter().collect()
     }
 }
 

@@ -52,7 +52,7 @@ impl Images {
         let done = std::mem::take(&mut removal.done);
         drop(removal);
         if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
-            self.collect_garbage(&writer)?;
+            self.collect_garbage_soon(&writer)?;
         }
         result.map(|()| done)
     }
@@ -91,7 +91,7 @@ impl Images {
             state.blobs.insert(id.clone(), Arc::new(after.clone()));
         });
         content.note_fresh(before.difference(&after).cloned());
-        self.collect_garbage(&writer)?;
+        self.collect_garbage_soon(&writer)?;
         Ok(gone.into_iter().map(Removed::Deleted).collect())
     }
 

@@ -405,6 +405,33 @@ fn prune_takes_what_is_chosen_and_unused() {
 }
 
 #[test]
+fn the_room_of_an_image_is_there_at_once_after_a_prune_and_soon_after_a_removal() {
+    let place = Place::new("room");
+    let folder = place.path.join("disk");
+    std::fs::create_dir_all(&folder).unwrap();
+    let disk = testkit::disk::Disk::mount(testkit::disk::Kind::Memory, &folder, &place.path.join("image"), 32);
+    let images = Images::open(&disk.path().join("images"), place.store.clone()).unwrap();
+    let free = || {
+        let state = rustix::fs::statvfs(disk.path()).unwrap();
+        state.f_bfree * state.f_frsize
+    };
+    let content = "0123456789abcdef".repeat(500_000);
+    let before = free();
+    import(&images, &content, "one");
+    assert!(before - free() > 8_000_000);
+    images.prune(&mut |_| true, &[]).unwrap();
+    assert!(before - free() < 100_000, "prune tells how much room there is now");
+    import(&images, &content, "two");
+    images.remove("two", false, false, &[]).unwrap();
+    assert_eq!(images.content().list().unwrap(), [], "no blob has a name any more");
+    let start = std::time::Instant::now();
+    while before - free() > 100_000 {
+        assert!(start.elapsed().as_secs() < 20, "the removed blobs are still open");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn garbage_goes_at_open_and_never_under_a_lease() {
     let place = Place::new("garbage");
     let images = place.open();
