@@ -20,6 +20,7 @@ pub(crate) mod files;
 mod init;
 pub(crate) mod layout;
 mod state;
+mod sync;
 mod trash;
 
 use std::collections::HashSet;
@@ -31,7 +32,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use linux::overlay::Lower;
 use linux::root::RootDir;
 use oci::Digest;
-use store::Durability;
 
 use crate::error::{Result, file_error};
 use crate::{Change, Driver, SnapshotError, Stack, Usage};
@@ -79,6 +79,7 @@ pub struct Stacked<F> {
     layout: Layout,
     state: Arc<Mutex<State>>,
     trash: trash::Trash,
+    sync: Arc<sync::Sync>,
     boot: String,
 }
 
@@ -92,29 +93,14 @@ impl<F: Form> Stacked<F> {
         init::forget_after_boot(&layout, &boot)?;
         let trash = trash::Trash::start(&layout)?;
         let state = read_state(&layout, &boot, &form)?;
-        let driver = Self { form, layout, state: Arc::new(Mutex::new(state)), trash, boot };
-        driver.sync_in_background();
-        Ok(driver)
+        let state = Arc::new(Mutex::new(state));
+        let sync = sync::Sync::new(&layout, &state);
+        sync.begin();
+        Ok(Self { form, layout, state, trash, sync, boot })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Flushes new layers to disk beside everything else, then notes that they are.
-    fn sync_in_background(&self) {
-        let unsynced: Vec<Digest> = {
-            let state = self.lock();
-            let layers = state.layers.iter().filter(|(_, meta)| meta.unsynced.is_some());
-            layers.map(|(chain, _)| chain.clone()).collect()
-        };
-        if unsynced.is_empty() {
-            return;
-        }
-        let (layout, state) = (self.layout.clone(), Arc::clone(&self.state));
-        let work = move || sync_layers(&layout, &state, &unsynced);
-        // Without the thread they stay unsynced, which is safe.
-        drop(std::thread::Builder::new().name("layer-sync".into()).spawn(work));
     }
 
     /// Writes the layer's meta file and shows it under its name.
@@ -142,7 +128,7 @@ impl<F: Form> Stacked<F> {
         std::fs::rename(directory, &target).map_err(file_error("show", &target))?;
         state.layers.insert(chain.clone(), meta);
         drop(state);
-        self.sync_in_background();
+        self.sync.begin();
         Ok(())
     }
 
@@ -349,23 +335,6 @@ impl<F: Form> Driver for Stacked<F> {
         let upper = self.upper(key)?;
         archive::write_tree(upper.as_fd(), &archive::TreeOptions::layer(), out)
             .map_err(|source| SnapshotError::WriteDiff { key: key.to_owned(), source })
-    }
-}
-
-/// One flush of the file system covers all layers.
-fn sync_layers(layout: &Layout, state: &Mutex<State>, unsynced: &[Digest]) {
-    let Ok(directory) = open_dir(&layout.root()) else { return };
-    if rustix::fs::syncfs(&directory).is_err() {
-        return;
-    }
-    for chain in unsynced {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(meta) = state.layers.get_mut(chain) else { continue };
-        let synced = LayerMeta { unsynced: None, ..meta.clone() };
-        let path = layout.layer(chain).join("meta");
-        if store::file::replace_json(&path, &synced, Durability::Relaxed).is_ok() {
-            *meta = synced;
-        }
     }
 }
 

@@ -85,6 +85,24 @@ fn layers_a_power_cut_may_have_damaged_are_unpacked_again() {
 }
 
 #[test]
+fn layers_that_came_are_noted_as_being_on_disk_also_by_the_next_driver() {
+    let place = Place::new("synced");
+    let chain = layer(&place.open());
+    let unsynced = || {
+        let meta = place.0.join("layers").join(chain.hex()).join("meta");
+        store::file::read_json::<LayerMeta>(&meta).unwrap().unwrap().unsynced
+    };
+    assert_eq!(unsynced(), Some(boot_id()), "the first one ended before");
+    let driver = place.open();
+    let begin = std::time::Instant::now();
+    while unsynced().is_some() {
+        assert!(begin.elapsed().as_secs() < 60, "nobody flushes it");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(driver.has_layer(&chain));
+}
+
+#[test]
 fn the_initial_layer_fills_in_and_does_not_show() {
     let place = Place::new("init");
     let driver = place.open();
