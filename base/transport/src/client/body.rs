@@ -161,16 +161,37 @@ impl BodyReader {
             self.finish();
             return Ok(0);
         }
+        self.framing = Framing::Chunked(Some(left));
         let count = connection.take(out, left)?;
         if count == 0 {
             return Err(cut());
         }
-        let rest = left - count as u64;
-        if rest == 0 {
-            connection.line()?;
-        }
-        self.framing = Framing::Chunked((rest > 0).then_some(rest));
+        self.taken(count as u64)?;
         Ok(count)
+    }
+
+    /// Bytes of the body left the socket, past the buffer or through it.
+    pub(super) fn taken(&mut self, count: u64) -> Result<()> {
+        match self.framing {
+            Framing::Length(left) => {
+                let rest = left.saturating_sub(count);
+                self.framing = Framing::Length(rest);
+                if rest == 0 {
+                    self.finish();
+                }
+            }
+            Framing::Chunked(Some(left)) => {
+                let rest = left.saturating_sub(count);
+                if rest == 0
+                    && let Some(connection) = self.connection.as_mut()
+                {
+                    connection.line()?;
+                }
+                self.framing = Framing::Chunked((rest > 0).then_some(rest));
+            }
+            Framing::Chunked(None) | Framing::UntilClose | Framing::Done => {}
+        }
+        Ok(())
     }
 }
 
@@ -198,11 +219,7 @@ impl Read for BodyReader {
                 if count == 0 {
                     return Err(cut());
                 }
-                let rest = left - count as u64;
-                self.framing = Framing::Length(rest);
-                if rest == 0 {
-                    self.finish();
-                }
+                self.taken(count as u64)?;
                 Ok(count)
             }
             Framing::UntilClose => {

@@ -1,6 +1,7 @@
 //! A blocking HTTP/1.1 client: one socket per exchange in flight, kept and reused when an answer is read whole.
 
 mod body;
+mod copy;
 mod endpoint;
 mod exchange;
 mod head;

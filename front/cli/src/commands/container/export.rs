@@ -1,9 +1,11 @@
 //! `export`: a container's file system as a tar archive.
 
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use api_client::Query;
 use api_client::query::path_escape;
+use transport::client::BodyReader;
 
 use crate::command::Kind::Text;
 use crate::command::{Arity, Command, Flag, flag};
@@ -58,9 +60,9 @@ pub fn check_output(output: &str, complaint: &str) -> Outcome {
 }
 
 /// Writes a stream to a file, which appears only when it is whole, or to stdout.
-pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Outcome {
+pub fn save(source: &mut BodyReader, output: &str, complaint: &str) -> Outcome {
     if output.is_empty() {
-        copy(source, &mut std::io::stdout().lock())?;
+        source.copy_to(std::io::stdout().as_fd())?;
         return Ok(());
     }
     let target = std::path::Path::new(output);
@@ -70,8 +72,8 @@ pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Ou
     let temporary = format!("{output}.tmp-{}", std::process::id());
     let private = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
     let written = private
-        .and_then(|mut file| copy(source, &mut file))
-        .and_then(|()| std::fs::rename(&temporary, output));
+        .and_then(|file| source.copy_to(file.as_fd()))
+        .and_then(|_| std::fs::rename(&temporary, output));
     written.map_err(|error| {
         let _ = std::fs::remove_file(&temporary);
         let Failure::Text { text, .. } = file_failure("open", output, &error) else {
@@ -79,17 +81,4 @@ pub fn save(source: &mut dyn std::io::Read, output: &str, complaint: &str) -> Ou
         };
         Failure::text(format!("{complaint}: {text}"))
     })
-}
-
-/// Copies in large pieces: archives have many bytes.
-fn copy(source: &mut dyn std::io::Read, target: &mut dyn std::io::Write) -> std::io::Result<()> {
-    let mut buffer = vec![0; 512 << 10];
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return target.flush(),
-            Ok(count) => target.write_all(buffer.get(..count).unwrap_or_default())?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
