@@ -63,6 +63,13 @@ pub(crate) struct Watched {
     key: u64,
 }
 
+impl Watched {
+    /// Whether what it watches was stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
         self.stop.0.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
@@ -103,7 +110,7 @@ impl Read for BlobStream {
         }
         let wanted = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let result = self.body.read(out.get_mut(..wanted).unwrap_or_default());
-        if self.watched.stop.is_stopped() {
+        if self.watched.is_stopped() {
             return Err(Error::other("context canceled"));
         }
         let count = result?;
@@ -119,18 +126,18 @@ impl Read for BlobStream {
 }
 
 /// Notices streams that only drip.
-struct Pace {
+pub(crate) struct Pace {
     slowest: Slowest,
     since: Instant,
     bytes: u64,
 }
 
 impl Pace {
-    fn new(slowest: Slowest) -> Self {
+    pub(crate) fn new(slowest: Slowest) -> Self {
         Self { slowest, since: Instant::now(), bytes: 0 }
     }
 
-    fn moved(&mut self, count: u64) -> std::io::Result<()> {
+    pub(crate) fn moved(&mut self, count: u64) -> std::io::Result<()> {
         self.bytes += count;
         if self.bytes >= self.slowest.bytes {
             self.since = Instant::now();

@@ -168,7 +168,7 @@ impl Client {
         let connection = self.connection(&url.origin, verify)?;
         let request = Request { method, path: &url.path, headers: &all, body };
         let answer = match &self.stop {
-            Some(stop) => apart(stop, connection, request)?,
+            Some(stop) => until(stop, connection, request)?,
             None => connection.send(request),
         };
         answer.map_err(|cause| RegistryError::Exchange { request: session::label(method, url), cause })
@@ -200,6 +200,23 @@ impl Client {
             connections.clear();
         }
         Ok(Arc::clone(connections.entry(key).or_insert(connection)))
+    }
+}
+
+/// Sends a request that ends with the stop, however long an answer may take.
+fn until(
+    stop: &Stop,
+    connection: Arc<HttpClient>,
+    request: Request<'_>,
+) -> Result<Result<Response, HttpError>, RegistryError> {
+    // A connection that is there can be closed, which ends any wait for it.
+    match connection.send_kept(&request, |socket| stop.watch_socket(Some(socket))) {
+        Some(mut answer) => {
+            let watched = stop.watch_socket(answer.body.socket());
+            answer.body.keep(Box::new(watched));
+            Ok(Ok(answer))
+        }
+        None => apart(stop, connection, request),
     }
 }
 

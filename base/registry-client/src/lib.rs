@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod blob;
 mod certificates;
 pub mod challenge;
@@ -39,6 +40,7 @@ mod token;
 mod upload;
 pub mod url;
 
+pub use address::{Address, DownloadError, Status};
 pub use blob::{BlobStream, Stop};
 pub use client::Client;
 pub use credentials::{Credentials, Secret};

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod gc;
+mod import_url;
 mod inspect;
 pub(crate) mod list;
 mod manifests;
@@ -127,6 +128,22 @@ impl Images<'_> {
     /// For wrong names, instructions and streams.
     pub fn import(&self, parameters: &ImportParameters, body: &mut (dyn Read + Send)) -> Result<String> {
         let made = transfer::import(self.inner, parameters, body);
+        gc::schedule(self.inner);
+        made
+    }
+
+    /// The same with an archive that is fetched from the address in `source`; the image's id is the last thing told.
+    /// `progress` and `stop` as in [`Self::pull`].
+    ///
+    /// # Errors
+    /// When there is no such file, it is cut, or no archive.
+    pub fn import_from_url(
+        &self,
+        parameters: &ImportParameters,
+        progress: &mut dyn FnMut(Progress),
+        stop: &registry_client::Stop,
+    ) -> Result<()> {
+        let made = import_url::import(self.inner, parameters, progress, stop);
         gc::schedule(self.inner);
         made
     }

@@ -136,10 +136,9 @@ impl Work<'_> {
             stop: self.stop,
         };
         let parts = self.parts(&content, &image)?;
-        let were_there = self.blobs(&push, &image, &parts)?;
         let (last, before) =
             parts.documents.split_last().ok_or_else(|| Error::internal("an image without documents"))?;
-        if were_there && self.stands_for(tag, last) {
+        if self.is_all_there(&push, &image, &parts, tag, last)? {
             self.end(tag, &image, last);
             return Ok(());
         }
@@ -150,6 +149,31 @@ impl Work<'_> {
         push.document(last, &Target::Tag(tag.to_owned())).map_err(refused)?;
         self.end(tag, &image, last);
         Ok(())
+    }
+
+    /// Pushes the blobs; whether the registry had all of them, and under the tag the last document. Where the image has
+    /// been before, both are asked at once.
+    fn is_all_there(
+        &self,
+        push: &Push<'_>,
+        image: &image::Image,
+        parts: &Parts,
+        tag: &str,
+        last: &Descriptor,
+    ) -> Result<bool> {
+        let known = |name: &Reference| {
+            name.domain() == self.reference.domain()
+                && name.path() == self.reference.path()
+                && name.digest() == Some(&last.digest)
+        };
+        if !image.names.iter().any(known) {
+            return Ok(self.blobs(push, image, parts)? && self.stands_for(tag, last));
+        }
+        std::thread::scope(|scope| {
+            let stands = scope.spawn(|| self.stands_for(tag, last));
+            let were_there = self.blobs(push, image, parts)?;
+            Ok(stands.join().unwrap_or(false) && were_there)
+        })
     }
 
     /// Whether the registry's tag is this document already. If it does not say so, the document is put once more.

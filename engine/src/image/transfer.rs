@@ -5,7 +5,8 @@ use std::io::Read;
 use api::image::{Progress, ProgressDetail};
 pub use archive::FileSink;
 use image::{LoadEvent, Selection};
-use oci::Platform;
+use oci::image::ImageConfig;
+use oci::{Platform, Reference};
 
 use super::{config, event, target_name};
 use crate::engine::Inner;
@@ -29,11 +30,27 @@ pub struct ImportParameters {
     pub platform: Option<String>,
 }
 
+/// Looks at everything but the archive, before that is asked for.
+pub(super) fn check(parameters: &ImportParameters) -> Result<()> {
+    prepare(parameters).map(drop)
+}
+
 pub(super) fn import(
     inner: &Inner,
     parameters: &ImportParameters,
     body: &mut (dyn Read + Send),
 ) -> Result<String> {
+    let (name, document) = prepare(parameters)?;
+    let pending = inner.storage.images.import(body, document, name.as_ref()).map_err(Error::from_kinded)?;
+    let made = inner.storage.keep(pending)?.image;
+    let id = made.id.to_string();
+    let shown = name.map_or_else(|| id.clone(), |name| name.or_latest().familiar());
+    event(inner, "import", &id, &shown);
+    Ok(id)
+}
+
+/// The image's name and its configuration.
+fn prepare(parameters: &ImportParameters) -> Result<(Option<Reference>, ImageConfig)> {
     let name = target_name(&parameters.repository, &parameters.tag)?;
     let platform = match parameters.platform.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => text.parse().map_err(Error::from_kinded)?,
@@ -44,12 +61,7 @@ pub(super) fn import(
     let source = if parameters.source.is_empty() { "-" } else { &parameters.source };
     let mut document = ::image::import_config(source, &parameters.message, &platform);
     document.config = config::from_document(&container_config);
-    let pending = inner.storage.images.import(body, document, name.as_ref()).map_err(Error::from_kinded)?;
-    let made = inner.storage.keep(pending)?.image;
-    let id = made.id.to_string();
-    let shown = name.map_or_else(|| id.clone(), |name| name.or_latest().familiar());
-    event(inner, "import", &id, &shown);
-    Ok(id)
+    Ok((name, document))
 }
 
 pub(super) fn load(

@@ -1,11 +1,13 @@
 //! Images without a registry: ids, layers, tags, save and load between engines (MISSION rows 47 to 69).
 
 mod housekeeping;
+mod import;
 mod peers;
 mod platform;
 mod pull;
 mod push;
 mod registry;
+mod story;
 
 use testkit::Engine;
 

@@ -177,6 +177,19 @@ impl HttpClient {
         }
     }
 
+    /// Sends a request that carries nothing over a connection that is kept; none when there is none that still serves. What
+    /// `watch` gives is held until the answer's head is there.
+    pub fn send_kept<W>(&self, request: &Request<'_>, watch: impl FnOnce(Socket) -> W) -> Option<Response> {
+        let Request { method, path, headers, body: Body::Empty } = request else { return None };
+        let mut kept = self.pool.take()?;
+        let watched = watch(kept.socket.clone());
+        let message = self.request_head(method, path, headers, &Body::Empty, false);
+        write_message(&kept.socket, message.as_bytes(), &Body::Empty).ok()?;
+        let head = self.read_head(&mut kept).ok()?;
+        drop(watched);
+        Some(self.answer(method, head, kept))
+    }
+
     fn read_head(&self, connection: &mut Connection) -> Result<Head, HttpError> {
         read_head(connection, self.endpoint.patience().map(|patience| Instant::now() + patience.head))
     }

@@ -7,6 +7,8 @@ use super::exchange::HttpError;
 pub struct Head {
     /// The status code.
     pub status: u16,
+    /// The server's words for it.
+    pub reason: String,
     headers: Vec<(String, String)>,
 }
 
@@ -40,10 +42,8 @@ impl Head {
                 let headers = answer.headers.iter().map(|header| {
                     (header.name.to_owned(), String::from_utf8_lossy(header.value).into_owned())
                 });
-                Ok(Some((
-                    Self { status: answer.code.unwrap_or_default(), headers: headers.collect() },
-                    length,
-                )))
+                let (status, reason) = (answer.code.unwrap_or_default(), answer.reason.unwrap_or_default());
+                Ok(Some((Self { status, reason: reason.to_owned(), headers: headers.collect() }, length)))
             }
             Err(error) => Err(HttpError::Malformed(format!("malformed HTTP response: {error}"))),
         }

@@ -409,7 +409,8 @@ fn the_room_of_an_image_is_there_at_once_after_a_prune_and_soon_after_a_removal(
     let place = Place::new("room");
     let folder = place.path.join("disk");
     std::fs::create_dir_all(&folder).unwrap();
-    let disk = testkit::disk::Disk::mount(testkit::disk::Kind::Memory, &folder, &place.path.join("image"), 32);
+    let disk =
+        testkit::disk::Disk::mount(testkit::disk::Kind::Memory, &folder, &place.path.join("image"), 32);
     let images = Images::open(&disk.path().join("images"), place.store.clone()).unwrap();
     let free = || {
         let state = rustix::fs::statvfs(disk.path()).unwrap();

@@ -37,7 +37,10 @@ fn import(call: &mut Call<'_, '_>) -> Answer {
         platform: query.non_empty("platform"),
     };
     if source != "-" {
-        return Err(Failure::new(501, "importing from a URL is not supported by this engine yet"));
+        let engine = call.engine;
+        return super::registry::streamed(call, |progress, stop| {
+            engine.images().import_from_url(&parameters, progress, stop)
+        });
     }
     let images = call.engine.images();
     let id = images.import(&parameters, &mut call.exchange.body()?)?;

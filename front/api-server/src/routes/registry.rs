@@ -96,7 +96,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// A progress stream whose status is decided by what comes first: a line or a failure.
-fn streamed(
+pub(super) fn streamed(
     call: &mut Call<'_, '_>,
     work: impl FnOnce(&mut dyn FnMut(Progress), &Stop) -> engine::Result<()>,
 ) -> Answer {
