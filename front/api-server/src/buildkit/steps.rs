@@ -230,6 +230,8 @@ mod tests {
             vertex: vertex.map(VertexId),
             base: base.map(str::to_owned),
             triggers: 0,
+            is_trigger: false,
+            is_global: false,
             configuration: String::new(),
         }
     }
