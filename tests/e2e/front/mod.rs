@@ -1,5 +1,6 @@
 //! What the command line and the daemon promise besides running containers.
 
+mod build;
 mod completion;
 mod config;
 mod context;

@@ -49,7 +49,7 @@ fn check(name: &str, program: &Path) {
     assert!(report.is_empty(), "{name} differs from Docker:\n{report}");
 }
 
-fn docker_cli() -> Option<PathBuf> {
+pub(crate) fn docker_cli() -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&paths).map(|dir| dir.join("docker")).find(|path| path.is_file());
     if found.is_none() {
