@@ -29,7 +29,7 @@ pub trait Worker: Sync {
         vertex: VertexId,
         selection: &Selection,
         inputs: &[State],
-    ) -> Result<Digest, Self::Error>;
+    ) -> Result<Fingerprint, Self::Error>;
 
     /// Does an operation; the layer with what it changed, if it changed anything.
     ///
@@ -58,6 +58,38 @@ pub trait Worker: Sync {
     fn cancelled(&self) -> Option<Self::Error>;
 }
 
+/// What some files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The digest of all of them.
+    pub digest: Digest,
+    /// What they are together.
+    pub shape: Shape,
+}
+
+/// What COPY or ADD puts somewhere, as the classic history calls it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Shape {
+    /// One file.
+    #[default]
+    File,
+    /// One folder.
+    Folder,
+    /// Several of either.
+    Several,
+}
+
+impl Shape {
+    /// The word before the digest.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Folder => "dir",
+            Self::Several => "multi",
+        }
+    }
+}
+
 /// What happens at a vertex.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -78,6 +110,9 @@ pub struct Record {
     pub created: Timestamp,
     /// What the files were that it read.
     pub sources: Vec<Digest>,
+    /// What they were together.
+    #[serde(default)]
+    pub shape: Shape,
 }
 
 /// The end of a vertex.
@@ -91,6 +126,8 @@ pub struct Done {
     pub created: Option<Timestamp>,
     /// What the files were that it read.
     pub sources: Vec<Digest>,
+    /// What they were together.
+    pub shape: Shape,
     /// It was known.
     pub cached: bool,
 }
@@ -244,8 +281,14 @@ impl<'g, W: Worker> Run<'g, W> {
     fn vertex(&self, id: VertexId, vertex: &Vertex, inputs: &[State]) -> Result<Done, W::Error> {
         self.worker.tell(id, &Event::Started);
         let root = inputs.first().cloned().unwrap_or_default();
-        let plain =
-            |state: State| Done { state, layer: None, created: None, sources: Vec::new(), cached: true };
+        let plain = |state: State| Done {
+            state,
+            layer: None,
+            created: None,
+            sources: Vec::new(),
+            shape: Shape::File,
+            cached: true,
+        };
         match &vertex.operation {
             Operation::Source(_) => Ok(plain(vertex.layers.clone().unwrap_or_default())),
             Operation::Merge => {
@@ -274,17 +317,19 @@ impl<'g, W: Worker> Run<'g, W> {
                 Some(layer) => root.iter().chain([layer]).cloned().collect::<Vec<_>>().into(),
                 None => Arc::clone(root),
             };
-            let Record { layer, created, sources } = record;
-            Done { state, layer, created: Some(created), sources, cached }
+            let Record { layer, created, sources, shape } = record;
+            Done { state, layer, created: Some(created), sources, shape, cached }
         };
         let quick = quick_key(operation, below, inputs);
         let known = |key: &Key| self.worker.find(key).filter(|_| !vertex.ignore_cache);
         if let Some(record) = quick.as_ref().and_then(known) {
             return Ok(finished(record, true));
         }
-        let mut sources = Vec::new();
+        let (mut sources, mut shape) = (Vec::new(), Shape::File);
         for selection in operation.selections() {
-            sources.push(self.worker.fingerprint(id, selection, inputs)?);
+            let found = self.worker.fingerprint(id, selection, inputs)?;
+            shape = if sources.is_empty() { found.shape } else { Shape::Several };
+            sources.push(found.digest);
         }
         let texts = sources.iter().map(ToString::to_string).collect();
         let key = key::of(operation, "content", below, texts);
@@ -292,7 +337,7 @@ impl<'g, W: Worker> Run<'g, W> {
             Some(record) => (record, true),
             None => {
                 let layer = self.worker.execute(id, operation, inputs)?;
-                (Record { layer, created: Timestamp::now(), sources }, false)
+                (Record { layer, created: Timestamp::now(), sources, shape }, false)
             }
         };
         for key in [Some(&key).filter(|_| !cached), quick.as_ref()].into_iter().flatten() {

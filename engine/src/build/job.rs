@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use build_context::Ignore;
 use builder::operation::{Copy, Origin, Remote, Selection};
 use builder::plan::Plan;
-use builder::solve::{Event, Record};
+use builder::solve::{Event, Fingerprint, Record, Shape};
 use builder::{Key, Layer, Operation, State, VertexId, Worker};
 use linux::root::RootDir;
 use model::ContainerId;
@@ -250,18 +250,25 @@ impl Job<'_> {
         Ok(layer)
     }
 
-    fn fingerprint(&self, selection: &Selection, inputs: &[State]) -> Result<Digest> {
+    fn fingerprint(&self, selection: &Selection, inputs: &[State]) -> Result<Fingerprint> {
         let mut digester = Digester::new(Algorithm::Sha256);
+        let mut shape = Shape::File;
         if let Some(tree) = self.tree(&selection.origin, inputs)? {
-            for source in self.sources(&tree, selection)? {
-                tree.digest(&source, &mut digester)?;
+            let sources = self.sources(&tree, selection)?;
+            shape = match sources.as_slice() {
+                [one] if one.is_folder => Shape::Folder,
+                [_] => Shape::File,
+                _ => Shape::Several,
+            };
+            for source in &sources {
+                tree.digest(source, &mut digester)?;
             }
         } else if let Origin::Inline(files) = &selection.origin {
             for file in files {
                 digester.update(format!("{} {}\n{}", file.name, file.content.len(), file.content).as_bytes());
             }
         }
-        Ok(digester.finish())
+        Ok(Fingerprint { digest: digester.finish(), shape })
     }
 
     fn is_there(&self, layer: &Layer) -> bool {
@@ -277,7 +284,7 @@ impl Worker for Job<'_> {
         _: VertexId,
         selection: &Selection,
         inputs: &[State],
-    ) -> std::result::Result<Digest, BuildError> {
+    ) -> std::result::Result<Fingerprint, BuildError> {
         Ok(self.fingerprint(selection, inputs)?)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use archive::{Compression, Decoder, ExtractOptions, Owner};
 use build_context::Ignore;
 use builder::Dockerfile;
-use builder::plan::Options;
+use builder::plan::{Options, Style};
 use linux::root::RootDir;
 use oci::Reference;
 use registry_client::{Credentials, Stop};
@@ -137,6 +137,7 @@ pub(super) fn receive(
     let mut folders = BTreeMap::new();
     // What a client keeps to itself was not sent; and the files may come later than this.
     let filtered = matches!(context, ContextSource::Folders(_));
+    let is_in_place = matches!(context, ContextSource::Place { .. });
     match context {
         ContextSource::Nothing => {}
         ContextSource::Folders(paths) => {
@@ -168,10 +169,23 @@ pub(super) fn receive(
         (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
     };
     if let Some(folder) = main.filter(|_| !filtered) {
-        folder.ignore = ignore(folder, &request.dockerfile)?;
+        let all = ignore(folder, &request.dockerfile)?;
+        folder.ignore = if is_in_place { all } else { of_builder(&all, &request.dockerfile)? };
     }
-    let dockerfile = Dockerfile::read(&dockerfile).map_err(Error::from_kinded)?;
+    let dockerfile = understand(&dockerfile, &request.options)?;
     Ok(Received { dockerfile, folders, _temporary: temporary })
+}
+
+/// Reads the Dockerfile; the classic builder also looks for the target before anything else.
+fn understand(text: &[u8], options: &Options) -> Result<Dockerfile> {
+    if options.style == Style::BuildKit {
+        return Dockerfile::read(text).map_err(Error::from_kinded);
+    }
+    let file = Dockerfile::read(text).map_err(|error| Error::invalid(error.classic()))?;
+    match options.target.as_deref().filter(|target| file.stage(target).is_none()) {
+        Some(target) => Err(Error::invalid(format!("target stage {target:?} could not be found"))),
+        None => Ok(file),
+    }
 }
 
 /// Gets a context from elsewhere into a folder: where its files are, and the Dockerfile if it is nothing but that.
@@ -259,6 +273,18 @@ fn ignore(folder: &Folder, dockerfile: &str) -> Result<Ignore> {
     };
     let Some(bytes) = bytes else { return Ok(Ignore::default()) };
     Ignore::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// What the ignore file of an archive hides: itself and the Dockerfile, if it says so. The rest was put in to be there.
+fn of_builder(all: &Ignore, dockerfile: &str) -> Result<Ignore> {
+    let dockerfile = if dockerfile.is_empty() { "Dockerfile" } else { dockerfile };
+    let dockerfile = dockerfile.trim_start_matches("./").trim_start_matches('/');
+    let hidden: Vec<String> = [".dockerignore", dockerfile]
+        .into_iter()
+        .filter(|name| all.is_ignored(name))
+        .map(|name| format!("/{}", super::tree::escaped(name)))
+        .collect();
+    Ignore::new(hidden.iter().map(String::as_str)).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn read(folder: &Folder, path: &str) -> Result<Option<Vec<u8>>> {

@@ -140,7 +140,7 @@ impl Tree<'_> {
             }
             level = next;
         }
-        if level.is_empty() { Err(not_found(Path::new(pattern))) } else { Ok(level) }
+        if level.is_empty() { Err(Error::invalid("no source files were specified")) } else { Ok(level) }
     }
 
     /// Opens a file that was found.

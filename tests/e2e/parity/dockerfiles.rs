@@ -82,5 +82,5 @@ fn the_corpus_is_large_enough_and_its_list_of_differences_is_of_cases() {
     assert!(names.len() >= 150, "only {} cases", names.len());
     let known = known();
     assert!(known.keys().all(|name| names.contains(name)), "a case that is none: {known:?}");
-    assert!(known.len() * 3 < names.len(), "{} of {} differ", known.len(), names.len());
+    assert!(known.len() * 7 < names.len(), "{} of {} differ", known.len(), names.len());
 }

@@ -166,6 +166,17 @@ impl std::fmt::Display for DockerfileError {
     }
 }
 
+impl DockerfileError {
+    /// The same in the words of the classic builder, which say when the text was no Dockerfile at all.
+    pub fn classic(&self) -> String {
+        let of_text = self.problem.is_syntactic() || matches!(self.problem, Problem::NoInstructions);
+        if of_text && !matches!(self.problem, Problem::NoStage) {
+            return format!("failed to parse Dockerfile: {}", self.problem);
+        }
+        self.to_string()
+    }
+}
+
 impl std::error::Error for DockerfileError {}
 
 impl Kinded for DockerfileError {

@@ -146,7 +146,6 @@ impl<B: Bases> Planner<'_, B> {
             archives: parts.archives,
             link: sources.link && self.options.style == Style::BuildKit,
         };
-        let kind = if wishes.paths.len() + wishes.files.len() == 1 { "file" } else { "multi" };
         let vertex = self.operate(work, Operation::Copy(copy), inputs);
         let style = self.options.style;
         let shell = work.finished.config.config.shell.clone();
@@ -157,7 +156,7 @@ impl<B: Bases> Planner<'_, B> {
             shell.as_deref(),
             keyword,
             &words,
-            (kind, wishes.owner.as_deref(), &wishes.written),
+            (wishes.owner.as_deref(), &wishes.written),
             vertex,
         ));
     }

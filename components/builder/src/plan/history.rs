@@ -15,10 +15,10 @@ pub enum Past {
     Known(History),
     /// Of this build; its time and whether it has a layer come with the result.
     New {
-        /// The words before the content's digest.
+        /// The words before the content's kind and digest.
         created_by: String,
-        /// The kind of content and the words behind its digest: `file:<digest> in /x`.
-        content: Option<(&'static str, String)>,
+        /// The words behind them: `file:<digest> in /x`.
+        content: Option<String>,
         /// What made the layer.
         vertex: Option<VertexId>,
         /// A remark.
@@ -48,18 +48,18 @@ pub(super) fn files(
     shell: Option<&[String]>,
     keyword: &str,
     words: &str,
-    (kind, owner, destination): (&'static str, Option<&str>, &str),
+    (owner, destination): (Option<&str>, &str),
     vertex: VertexId,
 ) -> Past {
     match style {
         Style::BuildKit => new(style, format!("{keyword}{words} # buildkit"), Some(vertex)),
         Style::Classic => Past::New {
             created_by: format!(
-                "{} #(nop) {keyword} {}{kind}:",
+                "{} #(nop) {keyword} {}",
                 shell_text(shell),
                 owner.map(|owner| format!("--chown={owner} ")).unwrap_or_default()
             ),
-            content: Some((kind, format!(" in {destination} "))),
+            content: Some(format!(" in {destination} ")),
             vertex: Some(vertex),
             comment: "",
             author: String::new(),

@@ -7,6 +7,7 @@ use super::{Past, Plan};
 use crate::graph::State;
 use crate::operation::VertexId;
 use crate::solve::Done;
+use crate::solve::Shape;
 
 /// What a build made.
 #[derive(Debug, Clone)]
@@ -45,7 +46,9 @@ fn entry<'r>(past: &Past, done: &impl Fn(&VertexId) -> Option<&'r Done>) -> Hist
         Past::New { created_by, content, vertex, comment, author } => {
             let result = vertex.as_ref().and_then(done);
             let mut created_by = created_by.clone();
-            if let Some((_, behind)) = content {
+            if let Some(behind) = content {
+                created_by.push_str(result.map_or(Shape::File, |done| done.shape).word());
+                created_by.push(':');
                 let digests = result.map(|done| done.sources.as_slice()).unwrap_or_default();
                 let hex = digests.first().map_or("", |digest| digest.hex());
                 created_by.push_str(hex);

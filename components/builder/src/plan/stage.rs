@@ -174,11 +174,15 @@ impl<B: Bases> Planner<'_, B> {
             None if base == "scratch" => (self.scratch(&platform), String::new()),
             None => self.image_stage(&base, &platform, lines)?,
         };
-        let env = finished.config.config.env.get_or_insert_default();
-        if !env.iter().any(|entry| entry.starts_with("PATH=")) {
-            env.push(PATH.to_owned());
-        }
         let triggers = finished.config.config.on_build.as_ref().map_or(0, Vec::len);
+        let is_changed = !stage.instructions.is_empty() || triggers > 0 || !self.options.labels.is_empty();
+        // The classic builder leaves an image to which nothing is done as it is.
+        if is_changed || self.options.style == Style::BuildKit {
+            let env = finished.config.config.env.get_or_insert_default();
+            if !env.iter().any(|entry| entry.starts_with("PATH=")) {
+                env.push(PATH.to_owned());
+            }
+        }
         let configuration = serde_json::to_string(&finished.config.config).unwrap_or_default();
         finished.steps.push(Step {
             stage: index,

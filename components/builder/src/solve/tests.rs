@@ -37,7 +37,12 @@ fn layer(text: &str) -> Layer {
 impl Worker for Pretender {
     type Error = String;
 
-    fn fingerprint(&self, _: VertexId, selection: &Selection, inputs: &[State]) -> Result<Digest, String> {
+    fn fingerprint(
+        &self,
+        _: VertexId,
+        selection: &Selection,
+        inputs: &[State],
+    ) -> Result<Fingerprint, String> {
         let text = match &selection.origin {
             Origin::Context(_) => {
                 let files = self.files.lock().unwrap();
@@ -50,7 +55,7 @@ impl Worker for Pretender {
             },
             other => format!("{other:?}"),
         };
-        Ok(Digest::of(text.as_bytes()))
+        Ok(Fingerprint { digest: Digest::of(text.as_bytes()), shape: Shape::File })
     }
 
     fn execute(
@@ -75,7 +80,7 @@ impl Worker for Pretender {
         }
         let mut text = format!("{name} in {}", key::of_state(&inputs[0]));
         for selection in operation.selections() {
-            text.push_str(self.fingerprint(vertex, selection, inputs)?.as_str());
+            text.push_str(self.fingerprint(vertex, selection, inputs)?.digest.as_str());
         }
         if self.together.is_none() {
             self.running.fetch_sub(1, Ordering::SeqCst);
