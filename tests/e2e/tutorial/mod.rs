@@ -70,10 +70,12 @@ fn follow(name: &str) {
     let all = steps(&text);
     assert!(all.len() > 10, "the tutorial has only {} commands", all.len());
     for step in all {
+        // Whoever reads it waits until something is there; how long that takes depends on the machine.
+        let pause = format!("sleep {}", testkit::patience(1).as_secs_f32() / 2.0);
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg(&step.command)
+            .arg(step.command.replace("sleep 0.5", &pause))
             .current_dir(&work)
             .env("PATH", &programs)
             .env("DOCKER_HOST", engine.host())
