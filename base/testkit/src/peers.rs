@@ -1,4 +1,4 @@
-//! Podman, buildah and skopeo, each command in a mount namespace where all they write is in a folder of the test's.
+//! Docker's plugins; podman, buildah and skopeo, each command in a mount namespace where all they write is in a folder of the test's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +8,21 @@ use crate::engine::{Output, run};
 /// Places they write to whatever they are told; each is covered by a folder.
 const COVERED: [&str; 3] = ["/var/lib", "/run", "/dev/shm"];
 const PROGRAMS: [&str; 3] = ["podman", "buildah", "skopeo"];
+
+/// A plugin of Docker's command line, which also runs by itself: installed, or in the reference's folder. `None` with the
+/// reason printed where there is none.
+pub fn docker_plugin(name: &str) -> Option<PathBuf> {
+    let below = format!("usr/libexec/docker/cli-plugins/docker-{name}");
+    let reference = std::env::var_os("REFERENCE_ROOT").unwrap_or_else(|| "/var/tmp/docker-reference".into());
+    let found = [PathBuf::from("/"), reference.into()]
+        .iter()
+        .map(|root| root.join(&below))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: docker-{name} is not installed");
+    }
+    found
+}
 
 /// The three programs with a storage of their own.
 #[derive(Debug)]

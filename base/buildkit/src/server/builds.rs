@@ -43,7 +43,9 @@ pub(super) struct Build<R> {
 #[derive(Debug)]
 struct Inner<R> {
     results: HashMap<String, R>,
+    /// What the client said its build gives, until somebody has taken it.
     returned: Option<Result<Option<R>, Status>>,
+    has_returned: bool,
     end: Option<End>,
 }
 
@@ -71,7 +73,12 @@ impl<R> Builds<R> {
             job,
             request,
             created: SystemTime::now(),
-            state: Mutex::new(Inner { results: HashMap::new(), returned: None, end: None }),
+            state: Mutex::new(Inner {
+                results: HashMap::new(),
+                returned: None,
+                has_returned: false,
+                end: None,
+            }),
             changed: Condvar::new(),
         });
         state.known.push(Arc::clone(&build));
@@ -81,12 +88,13 @@ impl<R> Builds<R> {
 
     /// A build has ended; its results are freed.
     pub(super) fn end(&self, build: &Build<R>, outcome: Result<BTreeMap<String, String>, Status>) {
-        let results = {
+        let held = {
             let mut inner = build.lock();
             inner.end = Some(End { at: SystemTime::now(), outcome });
-            std::mem::take(&mut inner.results)
+            (std::mem::take(&mut inner.results), inner.returned.take())
         };
-        drop(results);
+        // Freeing a result may take a while.
+        drop(held);
         build.job.progress.end();
         let mut state = self.lock();
         let ended = state.known.iter().filter(|build| build.end().is_some()).count();
@@ -201,10 +209,11 @@ impl<R: Clone> Build<R> {
     /// The client says what its build gives.
     pub(super) fn give_back(&self, returned: Result<Option<R>, Status>) -> Result<(), Status> {
         let mut inner = self.lock();
-        if inner.returned.is_some() {
+        if inner.has_returned {
             return Err(Status::new(Code::FailedPrecondition, "the build has returned already"));
         }
         inner.returned = Some(returned);
+        inner.has_returned = true;
         drop(inner);
         self.changed.notify_all();
         Ok(())
@@ -214,8 +223,8 @@ impl<R: Clone> Build<R> {
     pub(super) fn wait_returned(&self) -> Result<Option<R>, Status> {
         let mut inner = self.lock();
         loop {
-            if let Some(returned) = &inner.returned {
-                return returned.clone();
+            if let Some(returned) = inner.returned.take() {
+                return returned;
             }
             if self.job.cancellation.is_cancelled() {
                 return Err(Status::new(Code::Cancelled, "context canceled"));

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Builds by the stage's name: `fail`, `wait`, `secret`, anything else works.
 struct Stand {
     told: Mutex<Sender<String>>,
+    last: Mutex<std::sync::Weak<String>>,
 }
 
 impl Stand {
@@ -65,7 +66,9 @@ impl Backend for Stand {
             target => {
                 job.progress.log("sha256:1", 1, b"hello\n");
                 job.progress.vertex(step(true));
-                Ok(Arc::new(target.to_owned()))
+                let built = Arc::new(target.to_owned());
+                *self.last.lock().expect("not poisoned") = Arc::downgrade(&built);
+                Ok(built)
             }
         }
     }
@@ -128,8 +131,16 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (sender, told) = channel();
-        let doors = Arc::new(Doors::new(Stand { told: Mutex::new(sender) }, Arc::new(Sessions::default())));
+        let doors = Arc::new(Doors::new(
+            Stand { told: Mutex::new(sender), last: Mutex::default() },
+            Arc::new(Sessions::default()),
+        ));
         Self { client: connect(&doors), doors, told }
+    }
+
+    /// How many hold the result that was given last, this one not counted.
+    fn holders(&self) -> usize {
+        self.doors.backend.last.lock().expect("not poisoned").strong_count()
     }
 
     fn solve(&self, request: &SolveRequest) -> Result<SolveResponse, Status> {
@@ -289,6 +300,7 @@ fn a_client_that_drives_its_build() {
     });
     bench.hear("0 moby t n:1");
     assert_eq!(bench.status("b").expect("known").warnings[0].short, b"careful");
+    assert_eq!(bench.holders(), 0, "the history holds no results");
     let late = bench.bridge::<bridge::PongResponse>(bridge::method::PING, &bridge::PingRequest {});
     assert_eq!(late.expect_err("over").code, Code::NotFound);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use buildkit::control::{DiskUsageRequest, PruneRequest, UsageRecord};
 use buildkit::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
@@ -25,14 +26,19 @@ impl EngineBackend {
     }
 }
 
-/// An image that was built. Without a name it goes when nobody holds it any more.
+/// An image that was built. If nobody wanted it as an image, it goes when nobody holds it any more.
 pub(crate) struct BuiltImage {
     pub(super) engine: Engine,
     pub(super) id: String,
+    /// Somebody wanted it as an image.
+    pub(super) wanted: AtomicBool,
 }
 
 impl Drop for BuiltImage {
     fn drop(&mut self) {
+        if self.wanted.load(Ordering::SeqCst) {
+            return;
+        }
         let images = self.engine.images();
         let nameless = images
             .inspect(&self.id, &Default::default())
@@ -49,7 +55,7 @@ impl Backend for EngineBackend {
 
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status> {
         let id = build::build(&self.engine, wish, job)?;
-        Ok(Arc::new(BuiltImage { engine: self.engine.clone(), id }))
+        Ok(Arc::new(BuiltImage { engine: self.engine.clone(), id, wanted: AtomicBool::new(false) }))
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {

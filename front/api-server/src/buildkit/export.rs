@@ -77,6 +77,7 @@ fn image(
     let names = names(export)?;
     telling.part("exporting layers", "", 0, true);
     telling.part(&format!("writing image {}", built.id), "", 0, true);
+    built.wanted.store(true, std::sync::atomic::Ordering::SeqCst);
     let images = built.engine.images();
     for name in &names {
         let tag = name.tag().unwrap_or("latest");

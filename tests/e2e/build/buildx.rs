@@ -1,0 +1,329 @@
+//! Docker's buildx and compose drive the engine over `/grpc` and `/session`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use testkit::engine::run;
+use testkit::{Engine, Output, census, http, peers};
+
+use super::classic::wait_until;
+
+/// An engine, and a folder for contexts.
+struct Bench {
+    engine: Engine,
+    program: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let program = peers::docker_plugin("buildx")?;
+        Some(Self { engine: Engine::with_busybox(), program })
+    }
+
+    fn folder(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let folder = self.engine.root().join(name);
+        for (path, text) in files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            fs::write(&path, text).expect("a file");
+        }
+        folder
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments);
+        command.env("DOCKER_HOST", self.engine.host());
+        command.env("DOCKER_CONFIG", self.engine.root().join("config"));
+        command
+    }
+
+    fn buildx(&self, arguments: &[&str]) -> Output {
+        run(&mut self.command(arguments), None)
+    }
+
+    /// Builds a folder; what people read.
+    #[track_caller]
+    fn build(&self, folder: &Path, arguments: &[&str]) -> String {
+        let folder = folder.display().to_string();
+        let output = self.buildx(&[&["build", "--progress=plain"], arguments, &[folder.as_str()]].concat());
+        assert_eq!(output.code, 0, "{output:?}");
+        output.stderr
+    }
+
+    fn image_id(&self, name: &str) -> String {
+        self.engine.wharf(&["image", "inspect", "-f", "{{.Id}}", name]).ok().trim().to_owned()
+    }
+}
+
+/// A step's lines, by a part of its name.
+fn step<'o>(output: &'o str, name: &str) -> Vec<&'o str> {
+    let first = output.lines().find(|line| line.contains(name));
+    let number = first.and_then(|line| line.split_whitespace().next()).unwrap_or("#?");
+    output.lines().filter(|line| line.split_whitespace().next() == Some(number)).collect()
+}
+
+const TWO_STAGES: &str = "FROM busybox AS base
+RUN echo to-stdout; echo to-stderr >&2; echo data > /x
+FROM busybox
+COPY --from=base /x /y
+COPY f /f
+RUN --mount=type=secret,id=s wc -c < /run/secrets/s > /size
+";
+
+#[test]
+fn two_stages_and_a_secret_are_built_once() {
+    let Some(bench) = Bench::new() else { return };
+    let folder =
+        bench.folder("two", &[("Dockerfile", TWO_STAGES), ("f", "file\n"), ("secret", "canary-5ee\n")]);
+    fs::write(folder.join(".dockerignore"), "secret\n").expect("written");
+    let secret = format!("id=s,src={}", folder.join("secret").display());
+    let iid = folder.join("iid").display().to_string();
+    let first = bench.build(&folder, &["-t", "two:1", "--secret", &secret, "--iidfile", &iid]);
+    for name in [
+        "[internal] load build definition from Dockerfile",
+        "[internal] load .dockerignore",
+        "[internal] load build context",
+        "[base 1/2] FROM docker.io/library/busybox:latest",
+        "[base 2/2] RUN echo to-stdout",
+        "[stage-1 2/4] COPY --from=base /x /y",
+        "[stage-1 3/4] COPY f /f",
+        "[stage-1 4/4] RUN --mount=type=secret",
+        "naming to docker.io/library/two:1 done",
+    ] {
+        assert!(first.contains(name), "no {name:?} in {first}");
+    }
+    let run_step = step(&first, "[base 2/2]").join("\n");
+    assert!(run_step.contains("to-stdout") && run_step.contains("to-stderr"), "{run_step}");
+    let id = bench.image_id("two:1");
+    assert_eq!(fs::read_to_string(&iid).expect("written"), id);
+    let shown = bench.engine.wharf(&["run", "--rm", "two:1", "cat", "/y", "/f", "/size"]);
+    assert_eq!(shown.ok(), "data\nfile\n11");
+
+    let second = bench.build(&folder, &["-t", "two:2", "--secret", &secret]);
+    for name in ["[base 2/2]", "[stage-1 2/4]", "[stage-1 3/4]", "[stage-1 4/4]"] {
+        assert!(step(&second, name).iter().any(|line| line.ends_with("CACHED")), "{name} ran: {second}");
+    }
+    assert_eq!(bench.image_id("two:2"), id);
+
+    // The secret is nowhere below the engine's folders.
+    let found = run(Command::new("grep").args(["-rl", "canary-5ee"]).arg(bench.engine.data_root()), None);
+    assert_eq!(found.stdout, "");
+}
+
+#[test]
+fn a_failing_step_is_shown_with_its_line() {
+    let Some(bench) = Bench::new() else { return };
+    let folder = bench.folder(
+        "bad",
+        &[
+            ("Dockerfile", "FROM busybox\nRUN echo before; exit 3\nRUN echo never\n"),
+            ("unknown", "FROM busybox\nFOO bar\n"),
+            ("missing", "FROM busybox\nCOPY nothing /\n"),
+            ("none", "FROM 127.0.0.1:1/none\n"),
+        ],
+    );
+    let build = |file: &str| {
+        let (file, folder) = (folder.join(file).display().to_string(), folder.display().to_string());
+        let output = bench.buildx(&["build", "--progress=plain", "-f", &file, &folder]);
+        assert_eq!(output.code, 1, "{output:?}");
+        output.stderr
+    };
+    let said = build("Dockerfile");
+    for part in [
+        "before\n",
+        ">>> RUN echo before; exit 3",
+        "ERROR: failed to solve: process \"/bin/sh -c echo before; exit 3\" did not complete successfully: exit code: 3",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(!said.contains("echo never\n#"), "{said}");
+    let said = build("unknown");
+    assert!(said.contains(">>> FOO bar"), "{said}");
+    assert!(
+        said.contains("ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: FOO"),
+        "{said}"
+    );
+    let said = build("missing");
+    assert!(said.contains(">>> COPY nothing /"), "{said}");
+    let said = build("none");
+    assert!(said.contains(">>> FROM 127.0.0.1:1/none"), "{said}");
+    assert_eq!(bench.engine.wharf(&["ps", "-aq"]).ok(), "");
+    assert_eq!(bench.engine.wharf(&["images", "-qf", "dangling=true"]).ok(), "");
+}
+
+#[test]
+fn only_what_changed_and_what_is_needed_is_sent() {
+    let Some(bench) = Bench::new() else { return };
+    let big = "0123456789abcdef".repeat(1 << 17);
+    let folder = bench.folder(
+        "sent",
+        &[
+            ("Dockerfile", "FROM busybox\nCOPY a b /\n"),
+            ("a", &big),
+            ("b", "one\n"),
+            ("unneeded", &big),
+            ("hidden", &big),
+            (".dockerignore", "hidden\n"),
+        ],
+    );
+    let sent = |output: &str| {
+        let lines = step(output, "[internal] load build context").join("\n");
+        (lines.contains("2.10MB"), lines)
+    };
+    let first = sent(&bench.build(&folder, &["-t", "sent"]));
+    assert!(first.0, "{}", first.1);
+    fs::write(folder.join("b"), "two\n").expect("written");
+    let output = bench.build(&folder, &["-t", "sent"]);
+    let second = sent(&output);
+    assert!(second.1.contains("transferring context: 4B"), "{}", second.1);
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "sent", "cat", "/b"]).ok(), "two");
+    let left: Vec<_> = walk(&bench.engine.data_root().join("build-contexts"));
+    assert!(left.iter().any(|path| path.ends_with("/a")), "{left:?}");
+    assert!(!left.iter().any(|path| path.ends_with("hidden") || path.ends_with("unneeded")), "{left:?}");
+}
+
+fn walk(folder: &Path) -> Vec<String> {
+    let listed = run(Command::new("find").arg(folder), None);
+    listed.ok().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn results_come_as_folders_and_archives() {
+    let Some(bench) = Bench::new() else { return };
+    let other = bench.folder("other", &[("o", "other\n")]);
+    let folder = bench.folder(
+        "out",
+        &[("Dockerfile", "FROM scratch\nCOPY --from=oth o /o\nCOPY sub /sub\n"), ("sub/f", "f\n")],
+    );
+    std::os::unix::fs::symlink("f", folder.join("sub/link")).expect("linked");
+    let context = format!("oth={}", other.display());
+    let target = bench.engine.root().join("target");
+    let local = format!("type=local,dest={}", target.display());
+    bench.build(&folder, &["--build-context", &context, "-o", &local]);
+    assert_eq!(fs::read_to_string(target.join("o")).expect("there"), "other\n");
+    assert_eq!(fs::read_to_string(target.join("sub/link")).expect("there"), "f\n");
+    let tar = bench.engine.root().join("out.tar");
+    let archive = format!("type=tar,dest={}", tar.display());
+    bench.build(&folder, &["--build-context", &context, "-o", &archive]);
+    let listed = run(Command::new("tar").arg("-tf").arg(&tar), None);
+    let names: Vec<&str> = listed.ok().lines().map(|name| name.trim_start_matches("./")).collect();
+    for name in ["o", "sub/f", "sub/link"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+    assert_eq!(bench.engine.wharf(&["images", "-qa"]).ok().lines().count(), 1, "only busybox has stayed");
+}
+
+#[test]
+fn contexts_come_from_stdin() {
+    let Some(bench) = Bench::new() else { return };
+    let build = |input: &[u8], arguments: &[&str]| {
+        let arguments = [&["build", "--progress=plain"], arguments, &["-"]].concat();
+        let output = run(&mut bench.command(&arguments), Some(input));
+        assert_eq!(output.code, 0, "{output:?}");
+    };
+    build(b"FROM busybox\nRUN echo one > /one\n", &["-t", "text"]);
+    // An image without a name stays, as with Docker.
+    build(b"FROM busybox\nRUN echo nameless\n", &[]);
+    assert_eq!(bench.engine.wharf(&["images", "-qf", "dangling=true"]).ok().lines().count(), 1);
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "text", "cat", "/one"]).ok(), "one");
+    let folder = bench.folder("packed", &[("Other", "FROM busybox\nCOPY f /two\n"), ("f", "two\n")]);
+    build(&super::support::pack(&folder), &["-f", "Other", "-t", "packed"]);
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "packed", "cat", "/two"]).ok(), "two");
+}
+
+#[test]
+fn a_step_sees_the_clients_agent() {
+    let Some(bench) = Bench::new() else { return };
+    let dockerfile = "FROM busybox\nRUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo agent > /seen\n";
+    let folder = bench.folder("ssh", &[("Dockerfile", dockerfile)]);
+    let socket = bench.engine.root().join("agent");
+    let _agent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let agent = format!("default={}", socket.display());
+    bench.build(&folder, &["--ssh", &agent, "-t", "ssh"]);
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "ssh", "cat", "/seen"]).ok(), "agent");
+}
+
+#[test]
+fn a_build_ends_with_its_buildx() {
+    let Some(bench) = Bench::new() else { return };
+    let folder = bench.folder("long", &[("Dockerfile", "FROM busybox\nRUN echo started; sleep 1000\n")]);
+    bench.buildx(&["version"]);
+    let before = census::of(&bench.engine);
+    let mut command = bench.command(&["build", "--progress=plain"]);
+    command.arg(&folder).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("starts");
+    wait_until("the step runs", || bench.engine.wharf(&["ps", "-q"]).ok().lines().count() == 1);
+    let left = Instant::now();
+    child.kill().expect("killed");
+    child.wait().expect("waited");
+    wait_until("the step ends", || bench.engine.wharf(&["ps", "-aq"]).ok().is_empty());
+    assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
+    census::assert_returns_to(&bench.engine, &before);
+}
+
+#[test]
+fn the_cache_is_listed_and_pruned_by_buildx() {
+    let Some(bench) = Bench::new() else { return };
+    let folder = bench.folder("cache", &[("Dockerfile", "FROM busybox\nRUN echo x > /x\n")]);
+    bench.build(&folder, &[]);
+    let listed = bench.buildx(&["du", "--verbose"]);
+    assert!(listed.ok().contains("RUN echo x > /x"), "{listed:?}");
+    let pruned = bench.buildx(&["prune", "-af"]);
+    assert!(pruned.ok().contains("Total:"), "{pruned:?}");
+    let again = bench.build(&folder, &[]);
+    assert!(!step(&again, "[2/2]").iter().any(|line| line.ends_with("CACHED")), "{again}");
+    assert!(bench.buildx(&["ls"]).ok().contains("running"));
+}
+
+#[test]
+fn compose_builds_its_services() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(compose) = peers::docker_plugin("compose") else { return };
+    let file = "services:\n  a:\n    build: ./a\n    image: composed-a\n  b:\n    build: ./b\n    image: composed-b\n";
+    let folder = bench.folder(
+        "composed",
+        &[
+            ("compose.yaml", file),
+            ("a/Dockerfile", "FROM busybox\nCOPY f /f\n"),
+            ("a/f", "a\n"),
+            ("b/Dockerfile", "FROM busybox\nRUN echo b > /f\n"),
+        ],
+    );
+    let mut command = Command::new(compose);
+    command.args(["--progress=plain", "build"]).current_dir(&folder);
+    command.env("DOCKER_HOST", bench.engine.host()).env("DOCKER_CONFIG", bench.engine.root().join("config"));
+    let output = run(&mut command, None);
+    assert_eq!(output.code, 0, "{output:?}");
+    for (image, text) in [("composed-a", "a"), ("composed-b", "b")] {
+        assert_eq!(bench.engine.wharf(&["run", "--rm", image, "cat", "/f"]).ok(), text);
+    }
+}
+
+#[test]
+fn the_doors_want_their_upgrade() {
+    let engine = Engine::start();
+    for path in ["/grpc", "/session"] {
+        for headers in [&[][..], &[("Connection", "Upgrade"), ("Upgrade", "tcp")]] {
+            let answer = http::request(&engine.socket_path(), "POST", path, headers, b"").expect("an answer");
+            assert_eq!(answer.status, 400, "{path} {headers:?}: {}", answer.text());
+        }
+    }
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "h2c")];
+    let answer = http::request(&engine.socket_path(), "POST", "/session", &upgrade, b"").expect("an answer");
+    assert_eq!(answer.status, 400, "a session without an id: {}", answer.text());
+    // A client that upgrades and then speaks no HTTP/2 harms nobody.
+    let mut socket = std::os::unix::net::UnixStream::connect(engine.socket_path()).expect("connects");
+    let head = b"POST /grpc HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nnoise noise noise noise\r\n\r\n";
+    socket.write_all(head).expect("written");
+    let mut answer = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut socket, &mut answer);
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(
+        http::request(&engine.socket_path(), "GET", "/_ping", &[], b"").expect("an answer").status,
+        200
+    );
+}
