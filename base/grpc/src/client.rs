@@ -18,7 +18,7 @@ use crate::io::Socket;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::pump::{self, First, Owned, Sent, first};
-use crate::server::{CONNECTION_WINDOW, STREAM_WINDOW, as_io, runtime};
+use crate::server::{CONNECTION_WINDOW, SMALL_FRAMES, STREAM_WINDOW, as_io, runtime};
 use crate::status::{Code, Status};
 
 /// Makes calls on one connection; clones share it, and it is closed when the last one is dropped.
@@ -164,7 +164,8 @@ fn builder(limits: &Limits) -> h2::client::Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(limits.header_list.max(512 << 10))
-        .max_send_buffer_size(STREAM_WINDOW as usize);
+        .max_send_buffer_size(STREAM_WINDOW as usize)
+        .data_frame_budget(SMALL_FRAMES);
     builder
 }
 

@@ -76,6 +76,11 @@ pub(crate) const STREAM_WINDOW: u32 = 256 << 10;
 /// Window of all calls together.
 pub(crate) const CONNECTION_WINDOW: u32 = 1 << 20;
 
+/// What small frames may cost, as `h2` counts it: 256 for each frame that waits, less its bytes. Its default ends a
+/// connection after some thousand short messages that nobody has read yet, which is what a folder of many files is. This
+/// is enough for a whole window of the shortest messages there are.
+pub(crate) const SMALL_FRAMES: usize = 64 * CONNECTION_WINDOW as usize;
+
 fn builder(limits: &Limits) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
@@ -83,7 +88,8 @@ fn builder(limits: &Limits) -> h2::server::Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_list)
-        .max_send_buffer_size(STREAM_WINDOW as usize);
+        .max_send_buffer_size(STREAM_WINDOW as usize)
+        .data_frame_budget(SMALL_FRAMES);
     builder
 }
 

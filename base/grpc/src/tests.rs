@@ -85,6 +85,21 @@ impl Service for Example {
                 self.tell(if cancelled { "read failed" } else { "read" });
                 Ok(())
             }
+            "/e/Dust" => {
+                for _ in 0..DUST {
+                    call.outbound.send(&bytes(&[]))?;
+                }
+                Ok(())
+            }
+            "/e/Late" => {
+                self.tell("late");
+                thread::sleep(Duration::from_millis(300));
+                let mut count = 0;
+                while call.inbound.recv::<Bytes>()?.is_some() {
+                    count += 1;
+                }
+                call.outbound.send(&bytes(&u32::to_be_bytes(count)))
+            }
             "/e/Flood" => loop {
                 call.outbound.send(&bytes(&[0; 4096]))?;
                 self.taken.fetch_add(1, Ordering::SeqCst);
@@ -308,6 +323,26 @@ fn settle(count: &AtomicUsize) -> usize {
         last = now;
     }
     panic!("never settles: {last}");
+}
+
+/// More of the shortest messages than any window holds.
+const DUST: u32 = 120_000;
+
+#[test]
+fn many_short_messages_that_wait_are_no_attack() {
+    let pair = Pair::new();
+    let mut call = pair.client.start("/e/Dust", Metadata::new(), None);
+    thread::sleep(Duration::from_millis(300));
+    for _ in 0..DUST {
+        assert_eq!(call.inbound.recv::<Bytes>(), Ok(Some(bytes(&[]))));
+    }
+    assert_eq!(call.inbound.recv::<Bytes>(), Ok(None));
+    let call = pair.client.start("/e/Late", Metadata::new(), None);
+    pair.hear("late");
+    for _ in 0..DUST {
+        call.outbound.send(&bytes(&[])).expect("sent");
+    }
+    assert_eq!(call.finish().recv::<Bytes>(), Ok(Some(bytes(&DUST.to_be_bytes()))));
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub(super) fn export(
 ) -> Result<BTreeMap<String, String>, Status> {
     match export.kind.as_str() {
         "moby" | "image" => {
-            if export.options.get("push").is_some_and(|push| push == "true") {
+            // Of `moby` the client itself pushes afterwards.
+            if export.kind == "image" && export.options.get("push").is_some_and(|push| push == "true") {
                 let text =
                     "pushing while exporting is not supported by this builder: push the image afterwards";
                 return Err(Status::new(Code::Unimplemented, text));
