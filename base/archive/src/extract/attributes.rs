@@ -15,15 +15,29 @@ const SET_ID: u32 = 0o6000;
 
 /// Sets everything but times on an open file or directory.
 pub(super) fn set(file: BorrowedFd<'_>, entry: &Entry, options: &ExtractOptions) -> rustix::io::Result<()> {
-    if let Some((uid, gid)) = owner(entry, options) {
+    // Each change is a transaction of the file system, looking is none; most files are what they should be already.
+    let found = rustix::fs::fstat(file)?;
+    let owner = owner(entry, options).filter(|owner| *owner != (found.st_uid, found.st_gid));
+    if let Some((uid, gid)) = owner {
         // Ownership first: changing it clears set-id bits and capabilities.
-        rustix::fs::fchown(file, uid, gid)?;
+        rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
-    rustix::fs::fchmod(file, mode(entry, options))?;
+    let mode = mode(entry, options);
+    if owner.is_some() || Mode::from_raw_mode(found.st_mode & 0o7777) != mode {
+        rustix::fs::fchmod(file, mode)?;
+    }
     for (name, value) in &entry.xattrs {
         set_xattr(file, name, value, options)?;
     }
     Ok(())
+}
+
+/// The mode a file is made with: its own where it belongs to whoever makes it, else nobody may open it before it has its owner.
+pub(super) fn first_mode(entry: &Entry, options: &ExtractOptions) -> Mode {
+    match owner(entry, options) {
+        None | Some((0, 0)) => mode(entry, options) & Mode::from_raw_mode(0o777),
+        Some(_) => Mode::from_raw_mode(0o600),
+    }
 }
 
 /// Sets owner and time of a member that cannot be opened (links, devices), and the mode of all but symbolic links.
@@ -35,6 +49,7 @@ pub(super) fn set_unopened(
     is_link: bool,
 ) -> rustix::io::Result<()> {
     if let Some((uid, gid)) = owner(entry, options) {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
     }
     if !is_link {
@@ -62,17 +77,16 @@ pub(super) fn set_opaque(directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
     rustix::fs::fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty())
 }
 
-fn owner(entry: &Entry, options: &ExtractOptions) -> Option<(Option<Uid>, Option<Gid>)> {
-    let (uid, gid) = match options.owner {
+fn owner(entry: &Entry, options: &ExtractOptions) -> Option<(u32, u32)> {
+    match options.owner {
         Owner::Archive => match &options.id_map {
             // An owner the namespace does not have is nobody's: its root's.
-            Some(map) => map.outside(entry.uid, entry.gid).or_else(|| map.outside(0, 0))?,
-            None => (entry.uid, entry.gid),
+            Some(map) => map.outside(entry.uid, entry.gid).or_else(|| map.outside(0, 0)),
+            None => Some((entry.uid, entry.gid)),
         },
-        Owner::Fixed(uid, gid) => (uid, gid),
-        Owner::Caller => return None,
-    };
-    Some((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+        Owner::Fixed(uid, gid) => Some((uid, gid)),
+        Owner::Caller => None,
+    }
 }
 
 fn mode(entry: &Entry, options: &ExtractOptions) -> Mode {

@@ -56,7 +56,7 @@ impl Place<'_> {
     pub(super) fn file(&self, entry: &Entry, reader: &mut Reader<impl Read>) -> Result<bool> {
         let (file, replaced) = self.create(|| {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(self.parent, self.name, flags, Mode::from_raw_mode(0o600))
+            rustix::fs::openat(self.parent, self.name, flags, attributes::first_mode(entry, self.options))
         })?;
         self.content(&file, entry, reader)?;
         self.check("set attributes of", attributes::set(file.as_fd(), entry, self.options))?;

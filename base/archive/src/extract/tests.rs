@@ -107,6 +107,38 @@ fn everything_is_unpacked_with_its_attributes() {
 }
 
 #[test]
+fn owners_and_modes_are_the_archives_whatever_a_directory_hands_on() {
+    let place = Place::new("owners");
+    // What is made in it gets its group, and its directories the bit.
+    let shared = Entry { mode: 0o2775, gid: 8, ..Entry::directory("shared", 0o2775) };
+    let owned = |path: &str, mode, uid, gid| Entry { uid, gid, ..Entry::file(path, mode, 0) };
+    let mut entries = vec![(shared, ""), (Entry::directory("shared/plain", 0o755), "")];
+    let files = [
+        ("root", 0o644, 0, 0),
+        ("open", 0o666, 0, 0),
+        ("none", 0o000, 0, 0),
+        ("set-id", 0o6755, 0, 0),
+        ("sticky", 0o1777, 0, 0),
+        ("group", 0o640, 0, 8),
+        ("user", 0o600, 1000, 0),
+        ("both", 0o4711, 1000, 1000),
+    ];
+    let paths = files.map(|(name, ..)| format!("shared/{name}"));
+    for (path, (_, mode, uid, gid)) in paths.iter().zip(files) {
+        entries.push((owned(path, mode, uid, gid), "x"));
+    }
+    place.extract(&tar(&entries), &ExtractOptions::layer()).unwrap();
+    let found = |path: &str| {
+        let metadata = std::fs::metadata(place.target().join(path)).unwrap();
+        (metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
+    };
+    for (path, (_, mode, uid, gid)) in paths.iter().zip(files) {
+        assert_eq!(found(path), (mode, uid, gid), "{path}");
+    }
+    assert_eq!((found("shared"), found("shared/plain")), ((0o2775, 0, 8), (0o755, 0, 0)));
+}
+
+#[test]
 fn hostile_archives_stay_inside() {
     let absolute = |place: &Place| place.0.join("outside").to_string_lossy().into_owned();
     type Make = fn(&str) -> Vec<(Entry, &'static str)>;
