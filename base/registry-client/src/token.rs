@@ -184,3 +184,61 @@ impl Session {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Known;
+    use crate::{Client, Place, Settings};
+
+    fn approve(
+        registry: &str,
+        token_hosts: Option<&[&str]>,
+        credentials: Credentials,
+        realm: &str,
+    ) -> Result<String, String> {
+        let token_hosts = token_hosts.map(|hosts| hosts.iter().map(|host| (*host).to_owned()).collect());
+        let insecure = vec!["insecure.example".to_owned()];
+        let client = Client::new(Settings { insecure, token_hosts, ..Settings::default() });
+        let place = Place::of("registry.example", client.settings()).unwrap();
+        let known = Known { base: Url::parse(registry).unwrap(), challenges: Vec::new() };
+        let session = Session::new(client, place, known, credentials);
+        session.approve(realm).map(|url| url.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn realms_are_refused_where_they_give_credentials_or_this_machine_away() {
+        let (far, plain, here) =
+            ("https://registry.example/", "http://insecure.example/", "http://127.0.0.1:5000/");
+        let local = "it is on this machine, the registry is not";
+        let downgrade = "it is not reached through TLS, the registry is";
+        let open = "it is not reached through TLS and is no insecure registry";
+        let other = "it is on another host, which is not configured to see credentials";
+        let some = || Credentials::password("me", "canary");
+        for (registry, hosts, credentials, realm, refused) in [
+            (far, None, some(), "https://auth.example/token", None),
+            (far, None, some(), "https://localhost/token", Some(local)),
+            (far, None, Credentials::Anonymous, "https://127.0.0.1:2375/", Some(local)),
+            (far, None, Credentials::Anonymous, "https://169.254.169.254/", Some(local)),
+            (far, None, some(), "http://insecure.example/", Some(downgrade)),
+            (far, None, some(), "http://registry.example/", Some(downgrade)),
+            (plain, None, some(), "http://insecure.example/token", None),
+            (plain, None, some(), "http://auth.example/token", Some(open)),
+            (here, None, some(), "http://127.0.0.1:6000/token", None),
+            (far, Some(&[][..]), some(), "https://registry.example:444/token", None),
+            (far, Some(&[]), some(), "https://auth.example/token", Some(other)),
+            (far, Some(&["auth.example"]), some(), "https://auth.example/token", None),
+            (far, Some(&["auth.example:444"]), some(), "https://auth.example/token", Some(other)),
+            (far, Some(&[]), Credentials::Anonymous, "https://auth.example/token", None),
+            (far, None, some(), "ftp://auth.example/", Some("it is no http address")),
+        ] {
+            match (approve(registry, hosts, credentials, realm), refused) {
+                (Ok(url), None) => assert_eq!(url, realm),
+                (Err(text), Some(reason)) => {
+                    assert!(text.ends_with(reason) && !text.contains("canary"), "{realm}: {text}");
+                }
+                (found, _) => panic!("{realm} for {registry}: {found:?}"),
+            }
+        }
+    }
+}
