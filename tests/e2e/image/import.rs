@@ -7,8 +7,8 @@ use testkit::http::request;
 use testkit::lying::{Registry, Reply};
 
 /// A tar of one file.
-fn archive() -> Vec<u8> {
-    let folder = std::env::temp_dir().join(format!("wharf-import-{}", std::process::id()));
+fn archive(engine: &Engine) -> Vec<u8> {
+    let folder = engine.root().join("packed");
     std::fs::create_dir_all(&folder).expect("make a folder");
     std::fs::copy(testkit::image::busybox_program(), folder.join("busybox")).expect("copy a program");
     let mut tar = std::process::Command::new("tar");
@@ -29,7 +29,7 @@ fn import(engine: &Engine, source: &str) -> (u16, Vec<serde_json::Value>) {
 #[test]
 fn an_archive_is_fetched_and_its_progress_told() {
     let engine = Engine::start();
-    let tar = archive();
+    let tar = archive(&engine);
     let size = tar.len();
     let server = Registry::start(move |asked| match asked.path.as_str() {
         "/moved" => Reply::new(302, "").with("Location", "/file.tar"),
@@ -67,7 +67,7 @@ fn an_archive_is_fetched_and_its_progress_told() {
 #[test]
 fn servers_that_refuse_cut_or_lead_astray_leave_nothing() {
     let engine = Engine::start();
-    let tar = archive();
+    let tar = archive(&engine);
     let server = Registry::start(move |asked| {
         let cut = tar.len() / 2;
         match asked.path.as_str() {
