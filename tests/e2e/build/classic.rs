@@ -227,7 +227,9 @@ fn triggers_of_an_image_run_first_and_once() {
 fn stages_that_do_not_need_each_other_run_at_the_same_time() {
     let engine = Engine::with_busybox();
     // Each waits for the other: one after the other would never end.
-    let wait = "for i in $(seq 300); do [ -e /shared/OTHER ] && exit 0; sleep 0.1; done; exit 1";
+    let tenths = testkit::patience(30).as_secs() * 10;
+    let wait =
+        format!("for i in $(seq {tenths}); do [ -e /shared/OTHER ] && exit 0; sleep 0.1; done; exit 1");
     let stage = |own: &str, other: &str| {
         format!(
             "FROM busybox AS {own}\nRUN --mount=type=cache,target=/shared touch /shared/{own}; {}\n",
@@ -269,7 +271,7 @@ fn a_build_whose_client_leaves_ends_at_once() {
             drop(client);
         }
         wait_until("the step ends", || engine.wharf(&["ps", "-aq"]).ok().is_empty());
-        assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
+        assert!(left.elapsed() < testkit::patience(5), "{:?}", left.elapsed());
     }
     census::assert_returns_to(&engine, &before);
 }
@@ -324,7 +326,7 @@ fn the_cache_is_listed_and_pruned() {
 
 #[track_caller]
 pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + testkit::patience(60);
     while !is() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(20));
