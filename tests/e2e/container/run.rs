@@ -69,6 +69,26 @@ fn a_port_is_published_on_every_address() {
 }
 
 #[test]
+fn a_port_of_sctp_is_published_like_any_other() {
+    let engine = Engine::with_busybox();
+    let publish = "127.0.0.1:28219:7777/sctp";
+    engine.wharf(&["run", "-d", "--name", "one", "-p", publish, "busybox", "sleep", "1000"]).ok();
+    assert_eq!(engine.wharf(&["port", "one"]).ok(), "7777/sctp -> 127.0.0.1:28219");
+    let rules = || {
+        testkit::engine::run(std::process::Command::new("nft").args(["list", "ruleset"]), None)
+            .ok()
+            .to_owned()
+    };
+    assert!(rules().contains("127.0.0.1 . sctp . 28219"), "{}", rules());
+    let refused = engine.wharf(&["run", "--rm", "-p", publish, "busybox", "true"]);
+    assert!(refused.fails_with(125).contains("port is already allocated"), "{refused:?}");
+    // Protocols have ports of their own.
+    engine.wharf(&["run", "--rm", "-p", "127.0.0.1:28219:7777/udp", "busybox", "true"]).ok();
+    engine.wharf(&["rm", "-f", "one"]).ok();
+    assert!(!rules().contains("sctp . 28219"), "{}", rules());
+}
+
+#[test]
 fn publish_all_takes_random_ports() {
     let engine = Engine::with_busybox();
     engine.wharf(&["run", "-d", "--name", "all", "-P", "--expose", "80", "busybox", "sh", "-c", SERVER]).ok();
