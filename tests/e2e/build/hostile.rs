@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::{Engine, census, http};
 
-use super::support::{Build, Files, context, pack};
+use super::support::{Build, Files, context, has_git, pack};
 
 /// What only the host has.
 const CANARY: &str = "host-canary-5b1e";
@@ -269,6 +269,9 @@ fn row_08_owners_are_taken_strictly() {
 
 #[test]
 fn row_21_git_speaks_to_servers_only() {
+    if !has_git() {
+        return;
+    }
     let engine = Engine::with_busybox();
     let repository = engine.root().join("repo.git");
     let made =

@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::Engine;
 use testkit::lying::{Registry, Reply, Request};
 
-use super::support::{Build, context};
+use super::support::{Build, context, has_git};
 
 /// A server of files by path.
 fn server(files: Vec<(&'static str, Vec<u8>)>) -> Registry {
@@ -94,6 +94,9 @@ fn contexts_come_from_addresses() {
 
 #[test]
 fn contexts_come_from_repositories() {
+    if !has_git() {
+        return;
+    }
     let engine = Engine::with_busybox();
     let work = engine.root().join("work");
     context(

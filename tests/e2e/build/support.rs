@@ -66,3 +66,12 @@ impl Build {
         self.text()
     }
 }
+
+/// Whether git is here; a test that needs it says so and ends where it is not.
+pub fn has_git() -> bool {
+    let there = Command::new("git").arg("--version").output().is_ok();
+    if !there {
+        println!("skipped: git is not installed");
+    }
+    there
+}
