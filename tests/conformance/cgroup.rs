@@ -129,4 +129,12 @@ fn without_a_path_there_is_a_cgroup_all_the_same() {
             .to_owned()
     };
     assert!(line(&theirs).contains(&bundle.id), "{theirs}");
+    let group = line(&theirs).rsplit(':').next().unwrap_or_default().to_owned();
+    drop(bundle);
+    // The runtime keeps the group its containers share, so that the next one need not make it; a test leaves nothing.
+    let parent = group.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let hierarchies = hierarchies.map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]);
+    // Whoever is in it keeps it.
+    hierarchies.for_each(|hierarchy| drop(std::fs::remove_dir(hierarchy.join(parent))));
 }

@@ -57,7 +57,7 @@ fn parents(engine: &Engine) -> Vec<PathBuf> {
 }
 
 /// A group in every hierarchy: on cgroup v2 the mount point is the only one, on v1 each folder there is one.
-fn everywhere(path: &str) -> Vec<PathBuf> {
+pub fn everywhere(path: &str) -> Vec<PathBuf> {
     let mount = Path::new("/sys/fs/cgroup");
     let hierarchies = if is_cgroup_v2() { vec![mount.to_owned()] } else { children(mount) };
     hierarchies.iter().map(|hierarchy| hierarchy.join(path.trim_start_matches('/'))).collect()

@@ -143,8 +143,12 @@ fn an_engine_that_is_stopped_leaves_no_cgroup() {
     let mut engine = Engine::with_busybox();
     engine.wharf(&["run", "-d", "busybox", "sleep", "600"]).ok();
     assert!(!census::cgroups(&engine).is_empty(), "a container and its shim have groups");
+    let above = census::everywhere(&engine.slot().cgroup_parent());
+    assert!(above.iter().any(|group| group.is_dir()), "they are below the engine's own");
     engine.stop_daemon();
     assert_eq!(census::cgroups(&engine), Vec::<std::path::PathBuf>::new());
+    let left: Vec<_> = above.iter().filter(|group| group.is_dir()).collect();
+    assert_eq!(left, Vec::<&std::path::PathBuf>::new(), "what the engine made above them goes, too");
 }
 
 /// A service manager that ends all of the engine's cgroup must not end containers.

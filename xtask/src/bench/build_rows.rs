@@ -59,6 +59,7 @@ impl Builder<'_> {
 
 /// All rows of builds.
 pub(crate) fn builds(pair: &mut Pair, report: &mut Report) -> Outcome {
+    give_buildx(&pair.docker)?;
     let small = steps(pair.wharf.work())?;
     let large = files(pair.wharf.work())?;
     let buildkit = Builder { contender: &pair.docker, buildkit: "1" };
@@ -84,6 +85,16 @@ pub(crate) fn builds(pair: &mut Pair, report: &mut Report) -> Outcome {
     let seconds = begin.elapsed().as_secs_f64();
     report.fact("two stages of sleep 2 side by side", seconds, "s", "2.15, then 2.05");
     peak_memory(pair, report, &large)
+}
+
+/// Docker's command line finds its plugins in the folder of its configuration.
+fn give_buildx(docker: &Contender) -> Outcome {
+    let plugin = testkit::peers::docker_plugin("buildx").ok_or("docker has no buildx to build with")?;
+    let folder = docker.work().join("config/cli-plugins");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    std::fs::copy(&plugin, folder.join("docker-buildx"))
+        .map(|_| ())
+        .map_err(|error| format!("{}: {error}", plugin.display()))
 }
 
 /// The highest resident memory of the engines' processes while they build the large context.

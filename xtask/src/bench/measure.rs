@@ -18,8 +18,9 @@ pub(crate) struct Cost {
 pub(crate) struct Enclosure;
 
 impl Enclosure {
-    /// Moves this program into it; children inherit it.
+    /// Moves this program into it; children inherit it. What runs that were cut off have left goes.
     pub(crate) fn enter() -> Result<Self, String> {
+        forget_cut_off();
         let dir = accounting_dir();
         let text = |error: std::io::Error| format!("{}: {error}", dir.display());
         std::fs::create_dir_all(&dir).map_err(text)?;
@@ -40,8 +41,25 @@ impl Drop for Enclosure {
     }
 }
 
+/// What enclosures and folders of this program are called, before its process id.
+const NAME: &str = "wharf-bench-";
+
 fn enclosure_name() -> String {
-    format!("wharf-bench-{}", std::process::id())
+    format!("{NAME}{}", std::process::id())
+}
+
+/// Removes groups and folders of runs that did not come to their end: their processes are gone.
+fn forget_cut_off() {
+    for place in ["/sys/fs/cgroup/cpuacct", "/var/tmp"] {
+        for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix(NAME).and_then(|pid| pid.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+                testkit::census::remove_empty_groups(&name);
+                let _ = std::fs::remove_dir_all(std::path::Path::new("/var/tmp").join(&name));
+            }
+        }
+    }
 }
 
 fn accounting_dir() -> std::path::PathBuf {

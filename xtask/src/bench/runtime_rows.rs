@@ -46,6 +46,7 @@ pub(crate) fn create_start_delete(_: &mut Pair, report: &mut Report) -> Outcome 
         );
         Ok(())
     });
+    testkit::census::remove_empty_groups("wharf-runtime");
     std::fs::remove_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     result
 }

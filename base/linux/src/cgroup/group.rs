@@ -12,6 +12,9 @@ use super::file::Directory;
 use super::hierarchy::{Hierarchies, Mount};
 use super::{Error, Layout, Result};
 
+/// How often a group is made anew whose parents are removed meanwhile.
+const ATTEMPTS: usize = 16;
+
 /// A control group, held open in every hierarchy it exists in.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -103,6 +106,18 @@ pub(crate) fn create(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup> {
     Ok(group)
 }
 
+/// Removes a group from the hierarchies in which it has neither processes nor groups below it.
+pub(crate) fn remove_empty(hierarchies: &Hierarchies, path: &str) {
+    let Ok(parts) = split(path) else { return };
+    let Some((name, above)) = parts.split_last() else { return };
+    for mount in hierarchies.mounts() {
+        // Whoever is in it keeps it, and one that is not there need not go.
+        if let Ok((_, parent)) = walk(mount, above) {
+            let _ = unlinkat(&parent, *name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
 pub(crate) fn open(
     hierarchies: &Hierarchies,
     locate: impl Fn(&Mount) -> Option<String>,
@@ -175,9 +190,20 @@ fn open_mount(point: &Path) -> io::Result<OwnedFd> {
     open_directory(rustix::fs::CWD, point)
 }
 
-/// Makes the directories down to the group. On version 2 every level hands its controllers down; on the cpuset
-/// hierarchy of version 1 every level needs CPUs and memory nodes before a process may enter.
+/// Makes the directories down to the group; from the top again when somebody removes an empty one on the way meanwhile.
 fn make(mount: &Mount, parts: &[&str], governing: bool) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut attempt = 0;
+    loop {
+        match descend(mount, parts, governing) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+/// On version 2 every level hands its controllers down; on the cpuset hierarchy of version 1 every level needs CPUs and
+/// memory nodes before a process may enter.
+fn descend(mount: &Mount, parts: &[&str], governing: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut current = open_mount(&mount.point)?;
     let mut parent = None;
     for part in parts {

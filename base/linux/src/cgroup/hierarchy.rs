@@ -123,6 +123,11 @@ impl Hierarchies {
         group::create(self, path)
     }
 
+    /// Removes a group where it is empty: no process in it, no group below it. All else is left as it is.
+    pub fn remove_empty(&self, path: &str) {
+        group::remove_empty(self, path);
+    }
+
     /// Opens an existing group; hierarchies that lack it are left out.
     pub fn open(&self, path: &str) -> Result<Cgroup> {
         group::open(self, |_| Some(path.to_owned()), path)

@@ -12,6 +12,8 @@ use linux::cgroup::{Cgroup, Hierarchies};
 pub struct ShimGroup {
     hierarchies: Hierarchies,
     path: String,
+    /// Groups above it that were not there before, the nearest first.
+    made: Vec<String>,
     open: RwLock<Arc<Open>>,
 }
 
@@ -28,8 +30,9 @@ impl ShimGroup {
     /// # Errors
     /// When the hierarchies can't be written.
     pub fn make(hierarchies: &Hierarchies, path: &str) -> linux::cgroup::Result<Self> {
+        let made = above(path).filter(|group| hierarchies.open(group).is_err()).map(str::to_owned).collect();
         let open = RwLock::new(Arc::new(Open::new(hierarchies, path)?));
-        Ok(Self { hierarchies: hierarchies.clone(), path: path.to_owned(), open })
+        Ok(Self { hierarchies: hierarchies.clone(), path: path.to_owned(), made, open })
     }
 
     /// Starts a process in it: `start` gets the directory of version 2 and the `tasks` files of version 1. The group is
@@ -49,12 +52,20 @@ impl ShimGroup {
         }
     }
 
-    /// Removes the group if nobody is in it; shims that are about to end are waited for a moment.
+    /// Removes the group if nobody is in it, and the empty ones above it that were made for it; shims that are about to end
+    /// are waited for a moment.
     pub(super) fn leave(&self, patience: Duration) {
         let open = Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner));
         // Shims that stay, this engine's or another's, keep it; whoever needs it next makes it anew.
         let _ = open.group.remove(patience);
+        self.made.iter().for_each(|group| self.hierarchies.remove_empty(group));
     }
+}
+
+/// The groups above one, the nearest first.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let slashes = path.rmatch_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    slashes.filter_map(|at| path.get(..at))
 }
 
 impl Open {
@@ -62,5 +73,14 @@ impl Open {
         let group = hierarchies.create(path)?;
         let tasks = group.tasks()?;
         Ok(Self { group, tasks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn groups_have_others_above_them() {
+        assert_eq!(super::above("/a/b/shims").collect::<Vec<_>>(), ["/a/b", "/a"]);
+        assert_eq!(super::above("/shims").count(), 0);
     }
 }
