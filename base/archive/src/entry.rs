@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use rustix::fs::FileType;
+
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -20,6 +22,21 @@ pub enum EntryKind {
     Directory,
     /// A FIFO.
     Fifo,
+}
+
+impl EntryKind {
+    /// What a file of a tree becomes; sockets have no place in an archive.
+    pub fn of(kind: FileType) -> Option<Self> {
+        Some(match kind {
+            FileType::Directory => Self::Directory,
+            FileType::RegularFile => Self::File,
+            FileType::Symlink => Self::Symlink,
+            FileType::Fifo => Self::Fifo,
+            FileType::CharacterDevice => Self::CharacterDevice,
+            FileType::BlockDevice => Self::BlockDevice,
+            FileType::Socket | FileType::Unknown => return None,
+        })
+    }
 }
 
 /// A member: everything but its content.

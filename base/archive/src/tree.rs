@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         if self.options.whiteouts && is_whiteout(&stat) {
             return self.mark(path, WHITEOUT_PREFIX, path.file_name().unwrap_or_default(), &stat);
         }
-        let Some(kind) = kind_of(&stat) else { return Ok(()) };
+        let Some(kind) = EntryKind::of(FileType::from_raw_mode(stat.st_mode)) else { return Ok(()) };
         if kind == EntryKind::Directory {
             return self.directory(parent, name, path, depth, &stat);
         }
@@ -216,19 +216,6 @@ impl<'a> Walk<'a> {
         entry.seconds = stat.st_mtime;
         entry
     }
-}
-
-/// Sockets have no place in an archive.
-fn kind_of(stat: &Stat) -> Option<EntryKind> {
-    Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => EntryKind::Directory,
-        FileType::RegularFile => EntryKind::File,
-        FileType::Symlink => EntryKind::Symlink,
-        FileType::Fifo => EntryKind::Fifo,
-        FileType::CharacterDevice => EntryKind::CharacterDevice,
-        FileType::BlockDevice => EntryKind::BlockDevice,
-        FileType::Socket | FileType::Unknown => return None,
-    })
 }
 
 fn is_whiteout(stat: &Stat) -> bool {

@@ -166,7 +166,7 @@ impl<'c> Walk<'c> {
             Err(Errno::NOENT) => return Ok(Found::Nothing),
             stat => stat.map_err(ContextError::read("look at", &self.place(&path)))?,
         };
-        match kind_of(&stat) {
+        match EntryKind::of(FileType::from_raw_mode(stat.st_mode)) {
             Some(EntryKind::Directory) => {
                 let above = self.context.ignore().enter(&parent.above, &text);
                 let told = (!ignored).then(|| entry(path.clone(), EntryKind::Directory, &stat));
@@ -249,19 +249,6 @@ fn names(folder: &OwnedFd, most: u64) -> SysResult<Vec<(CString, FileType)>> {
     }
     names.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     Ok(names)
-}
-
-/// Sockets are no part of a context.
-fn kind_of(stat: &Stat) -> Option<EntryKind> {
-    Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => EntryKind::Directory,
-        FileType::RegularFile => EntryKind::File,
-        FileType::Symlink => EntryKind::Symlink,
-        FileType::Fifo => EntryKind::Fifo,
-        FileType::CharacterDevice => EntryKind::CharacterDevice,
-        FileType::BlockDevice => EntryKind::BlockDevice,
-        FileType::Socket | FileType::Unknown => return None,
-    })
 }
 
 fn entry(path: PathBuf, kind: EntryKind, stat: &Stat) -> Entry {

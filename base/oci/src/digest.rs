@@ -1,6 +1,7 @@
 //! Content digests: `sha256:` or `sha512:` and lower-case hexadecimal digits, nothing else.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use model::{ErrorKind, Kinded};
@@ -151,6 +152,26 @@ impl Digester {
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
+    }
+
+    /// Adds what is left of a source, read in blocks of so many bytes at most; how much that was.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn update_from(&mut self, source: &mut impl io::Read, block: usize) -> io::Result<u64> {
+        let mut block = vec![0; block.max(1)];
+        let mut size = 0;
+        loop {
+            match source.read(&mut block) {
+                Ok(0) => return Ok(size),
+                Ok(count) => {
+                    self.update(block.get(..count).unwrap_or_default());
+                    size += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The digest of everything added.

@@ -32,6 +32,8 @@ pub use usage::ContentUsage;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
+/// Bytes hashed at once.
+const HASH_BLOCK: usize = 256 << 10;
 /// Bytes of a blob whose removal takes long enough to be noticed.
 const LARGE: u64 = 1 << 20;
 /// Blobs that are removed but held open by one removal.
@@ -124,7 +126,8 @@ impl Content {
     /// Reads a whole blob and compares its digest; answers its size.
     pub fn verify(&self, digest: &Digest) -> Result<u64> {
         let mut digester = Digester::new(digest.algorithm());
-        let size = hash(&mut self.open_blob(digest)?, &mut digester)
+        let size = digester
+            .update_from(&mut self.open_blob(digest)?, HASH_BLOCK)
             .map_err(file_error("read", &self.path(digest)))?;
         let found = digester.finish();
         if found == *digest {
@@ -250,23 +253,6 @@ impl Content {
 
     fn ingest_dir(&self) -> PathBuf {
         self.shared.root.join("ingest")
-    }
-}
-
-/// Hashes what is left of a file; answers how much that was.
-fn hash(file: &mut impl Read, digester: &mut Digester) -> io::Result<u64> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(size),
-            Ok(count) => {
-                digester.update(buffer.get(..count).unwrap_or_default());
-                size += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use oci::Digest;
 use oci::digest::Digester;
 use oci::image::Descriptor;
 
-use super::{ALGORITHMS, Content, Ingest, hash, lock, remove_file};
+use super::{ALGORITHMS, Content, HASH_BLOCK, Ingest, lock, remove_file};
 use crate::error::{Result, file_error};
 
 /// Whether and where to go on with a blob.
@@ -51,7 +51,7 @@ impl Content {
             file.set_len(0).map_err(file_error("empty", &path))?;
         }
         let mut digester = Digester::new(blob.digest.algorithm());
-        let size = hash(&mut file, &mut digester).map_err(file_error("read", &path))?;
+        let size = digester.update_from(&mut file, HASH_BLOCK).map_err(file_error("read", &path))?;
         if size == blob.size && digester.clone().finish() != blob.digest {
             // A power cut may leave anything.
             file.set_len(0).map_err(file_error("empty", &path))?;

@@ -265,15 +265,8 @@ impl Upload {
             return Ok(digester);
         }
         let mut file = File::open(&self.path).map_err(|_| RegistryError::UploadUnknown)?.take(self.size);
-        let mut block = vec![0; BLOCK];
-        loop {
-            match file.read(&mut block) {
-                Ok(0) => return Ok(digester),
-                Ok(count) => digester.update(block.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed("read", error)),
-            }
-        }
+        digester.update_from(&mut file, BLOCK).map_err(|error| self.failed("read", error))?;
+        Ok(digester)
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> RegistryError {
