@@ -297,7 +297,7 @@ fn open_supervisor(
 /// that one leaves the containers alone.
 fn shim_group(config: &Config, hierarchies: &Hierarchies) -> Option<ShimGroup> {
     let parent = containers::lookup::cgroup_parent(config);
-    let path = containers::mount_request::clean_path(&format!("/{parent}/{SHIM_GROUP}"));
+    let path = model::path::clean(&format!("/{parent}/{SHIM_GROUP}"));
     ShimGroup::make(hierarchies, &path)
         .inspect_err(|error| eprintln!("shims stay in the engine's cgroup: {}", model::error::chain(error)))
         .ok()

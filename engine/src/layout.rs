@@ -74,11 +74,6 @@ impl Layout {
         self.data_root.join("build-contexts")
     }
 
-    /// A root without files.
-    pub fn empty_dir(&self) -> PathBuf {
-        self.exec_root.join("empty")
-    }
-
     /// Volumes.
     pub fn volume_dir(&self) -> PathBuf {
         self.data_root.join("volumes")

@@ -122,6 +122,16 @@ impl Storage {
         self.snapshots.unpack(diff_ids, &open).map_err(Error::from_kinded)
     }
 
+    /// The files of some layers, given their blobs, to be looked at; no layers are an empty root.
+    pub(crate) fn open_layers(
+        &self,
+        diff_ids: &[Digest],
+        blob: &(dyn Fn(usize) -> Option<Digest> + Sync),
+    ) -> Result<RootDir> {
+        self.unpack_blobs(diff_ids, blob)?;
+        mount_detached(&self.snapshots.view(diff_ids).map_err(Error::from_kinded)?)
+    }
+
     /// Keeps an image that is complete, once it is unpacked: what does not unpack leaves nothing.
     pub(crate) fn keep(&self, pending: Pending) -> Result<Kept> {
         self.unpack(pending.image()).and_then(|()| self.keep_unpacked(pending)).inspect_err(|_| self.sweep())

@@ -4,7 +4,7 @@
 //! (`oci`) or of the kernel (`linux`), and it does no input or output of its own.
 //!
 //! Reading order: [`error`] (every error of every crate has a kind), [`id`], [`label`], [`filter`],
-//! [`timestamp`], [`duration`], [`signal`], [`name`], [`size`], [`ulimit`], [`boolean`], [`csv`], [`pattern`].
+//! [`timestamp`], [`duration`], [`signal`], [`name`], [`size`], [`ulimit`], [`boolean`], [`csv`], [`path`], [`pattern`], [`quote`].
 
 pub mod boolean;
 pub mod csv;
@@ -14,7 +14,9 @@ pub mod filter;
 pub mod id;
 pub mod label;
 pub mod name;
+pub mod path;
 pub mod pattern;
+pub mod quote;
 pub mod signal;
 pub mod size;
 pub mod timestamp;

@@ -22,6 +22,7 @@ use crate::operation::VertexId;
 
 pub use history::Past;
 pub use image::Built;
+pub use scope::PROXIES;
 
 /// What a build is told besides the Dockerfile.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +113,7 @@ impl<E> From<DockerfileError> for PlanError<E> {
 }
 
 /// An instruction of the stages that are built.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Step {
     /// Its stage.
     pub stage: usize,
@@ -185,16 +186,10 @@ fn global_steps(file: &Dockerfile, options: &Options) -> Vec<Step> {
         return Vec::new();
     }
     let step = |placed: &crate::dockerfile::Placed<Vec<crate::dockerfile::Argument>>| Step {
-        stage: 0,
-        stage_name: None,
         text: placed.text.clone(),
         lines: Some(placed.lines),
-        vertex: None,
-        base: None,
-        triggers: 0,
-        is_trigger: false,
         is_global: true,
-        configuration: String::new(),
+        ..Step::default()
     };
     file.global_arguments.iter().map(step).collect()
 }

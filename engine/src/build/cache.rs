@@ -56,6 +56,8 @@ struct State {
     entries: HashMap<String, Entry>,
     /// Not yet on disk.
     dirty: HashSet<String>,
+    /// Some of them have layers that may not be on disk either.
+    new_layers: bool,
     steps: HashSet<String>,
     new_steps: Vec<String>,
 }
@@ -106,6 +108,7 @@ impl Cache {
         let entry = state.entries.get_mut(key.as_str())?;
         if !entry.record.layer.as_ref().is_none_or(is_there) {
             state.entries.remove(key.as_str());
+            state.dirty.insert(key.as_str().to_owned());
             return None;
         }
         entry.last_used = Timestamp::now();
@@ -140,37 +143,35 @@ impl Cache {
         let mut state = self.lock();
         state.entries.insert(key.as_str().to_owned(), entry);
         state.dirty.insert(key.as_str().to_owned());
+        state.new_layers = true;
     }
 
-    /// Writes what is not on disk yet, once the blobs are.
+    /// Writes what is not on disk yet, once the blobs of new results are: what was only used has them there already.
     pub(super) fn flush(&self, images: &::image::Images) -> Result<()> {
-        let (dirty, gone, steps) = {
-            let mut state = self.lock();
-            let gone = state.forget_oldest();
-            (std::mem::take(&mut state.dirty), gone, std::mem::take(&mut state.new_steps))
-        };
-        if dirty.is_empty() && gone.is_empty() && steps.is_empty() {
+        let changes = self.lock().take_changes();
+        if changes.is_empty() {
             return Ok(());
         }
-        images.content().sync().map_err(Error::from_kinded)?;
-        let mut transaction = self.store.transaction();
+        if changes.new_layers
+            && let Err(error) = images.content().sync()
         {
-            let state = self.lock();
-            for key in &dirty {
-                match state.entries.get(key) {
-                    Some(entry) => transaction.put(&TABLE, key, entry).map_err(Error::from_kinded)?,
-                    None => transaction.delete(&TABLE, key),
-                };
-            }
-            for key in &gone {
-                transaction.delete(&TABLE, key);
-            }
+            self.lock().new_layers = true;
+            return Err(Error::from_kinded(error));
         }
-        for step in &steps {
+        let mut transaction = self.store.transaction();
+        for (key, entry) in &changes.entries {
+            match entry {
+                Some(entry) => transaction.put(&TABLE, key, entry).map_err(Error::from_kinded)?,
+                None => transaction.delete(&TABLE, key),
+            };
+        }
+        for step in &changes.steps {
             transaction.put(&STEPS, step, &()).map_err(Error::from_kinded)?;
         }
         transaction.commit_relaxed().map_err(Error::from_kinded)?;
-        images.set_pins(self.blobs());
+        if changes.new_layers || changes.entries.iter().any(|(_, entry)| entry.is_none()) {
+            images.set_pins(self.blobs());
+        }
         Ok(())
     }
 
@@ -203,7 +204,33 @@ impl Cache {
     }
 }
 
+/// What the record store does not know yet.
+struct Changes {
+    /// Results by their keys; none for those that are gone.
+    entries: Vec<(String, Option<Entry>)>,
+    new_layers: bool,
+    steps: Vec<String>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.steps.is_empty()
+    }
+}
+
 impl State {
+    fn take_changes(&mut self) -> Changes {
+        let gone = self.forget_oldest().into_iter().map(|key| (key, None));
+        let dirty = std::mem::take(&mut self.dirty).into_iter();
+        let dirty = dirty.map(|key| {
+            let entry = self.entries.get(&key).cloned();
+            (key, entry)
+        });
+        let entries = gone.collect::<Vec<_>>().into_iter().chain(dirty).collect();
+        let new_layers = std::mem::take(&mut self.new_layers);
+        Changes { entries, new_layers, steps: std::mem::take(&mut self.new_steps) }
+    }
+
     fn forget_oldest(&mut self) -> Vec<String> {
         let surplus = self.entries.len().saturating_sub(MOST);
         if surplus == 0 {

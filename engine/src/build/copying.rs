@@ -125,15 +125,7 @@ impl<'w> Target<'w> {
     /// Puts one file, link or folder at its final place.
     fn put_file(&mut self, tree: &Tree<'_>, found: &Found, place: &Path) -> Result<()> {
         let stat = &found.stat;
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => EntryKind::File,
-            FileType::Directory => EntryKind::Directory,
-            FileType::Symlink => EntryKind::Symlink,
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::CharacterDevice => EntryKind::CharacterDevice,
-            FileType::BlockDevice => EntryKind::BlockDevice,
-            FileType::Socket | FileType::Unknown => return Ok(()),
-        };
+        let Some(kind) = EntryKind::of(FileType::from_raw_mode(stat.st_mode)) else { return Ok(()) };
         let mut entry = Entry::new(place, kind, stat.st_mode & 0o7777);
         (entry.uid, entry.gid) = self.owner.unwrap_or_else(|| tree.owner(stat));
         entry.seconds = stat.st_mtime;

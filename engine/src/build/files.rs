@@ -24,15 +24,8 @@ impl Builds<'_> {
     pub fn files(&self, id: &str) -> Result<RootDir> {
         let storage = &self.inner.storage;
         let image = storage.images.find(id).map_err(Error::from_kinded)?;
-        let diff_ids: Vec<_> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        if diff_ids.is_empty() {
-            let empty = self.inner.layout.empty_dir();
-            store::file::make_private_dir(&empty).doing(|| format!("making folder {}", empty.display()))?;
-            return RootDir::open(&empty).doing(|| "opening an empty root".to_owned());
-        }
-        storage.unpack(&image)?;
-        let stack = storage.snapshots.view(&diff_ids).map_err(Error::from_kinded)?;
-        crate::storage::mount_detached(&stack)
+        let blob = |index: usize| image.layers.get(index).map(|layer| layer.blob.digest.clone());
+        storage.open_layers(image.diff_ids(), &blob)
     }
 
     /// Writes the files of an image as a tar.

@@ -171,8 +171,8 @@ impl Git<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        for (name, value) in std::env::vars_os() {
-            if super::is_proxy(&name.to_string_lossy()) {
+        for name in builder::plan::PROXIES {
+            if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }

@@ -1,6 +1,6 @@
 //! One build at work: does what the solver asks for, with the engine's own means.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,8 +43,6 @@ pub(super) struct Job<'j> {
     pub(super) unwanted: &'j (dyn Fn() -> bool + Sync),
     /// What was fetched, so that it is fetched once.
     pub(super) fetched: Mutex<HashMap<String, Arc<Fetched>>>,
-    /// Containers that run.
-    pub(super) running: Mutex<HashSet<ContainerId>>,
 }
 
 impl Job<'_> {
@@ -56,14 +54,12 @@ impl Job<'_> {
 
     /// A container is going to start.
     pub(super) fn began(&self, id: &ContainerId) -> Option<BuildError> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         self.cancel.began(id);
         self.stopped()
     }
 
     /// It is over.
     pub(super) fn ended(&self, id: &ContainerId) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.cancel.ended(id);
     }
 
@@ -81,15 +77,9 @@ impl Job<'_> {
 
     /// A root to be looked at.
     pub(super) fn view(&self, state: &State) -> Result<RootDir> {
-        if state.is_empty() {
-            let empty = self.inner.layout.empty_dir();
-            store::file::make_private_dir(&empty).doing(|| format!("making folder {}", empty.display()))?;
-            return RootDir::open(&empty).doing(|| "opening an empty root".to_owned());
-        }
-        self.unpack(state)?;
         let diff_ids: Vec<Digest> = state.iter().map(|layer| layer.diff_id.clone()).collect();
-        let stack = self.inner.storage.snapshots.view(&diff_ids).map_err(Error::from_kinded)?;
-        crate::storage::mount_detached(&stack)
+        let blob = |index: usize| state.get(index).map(|layer| layer.blob.digest.clone());
+        self.inner.storage.open_layers(&diff_ids, &blob)
     }
 
     /// What a container changed, as a layer above its root.
@@ -321,8 +311,7 @@ impl Worker for Job<'_> {
 
     fn stop(&self) {
         self.failed.store(true, std::sync::atomic::Ordering::SeqCst);
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        running.iter().for_each(|id| self.kill(id));
+        self.cancel.kill_running();
     }
 
     fn cancelled(&self) -> Option<BuildError> {

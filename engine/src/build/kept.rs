@@ -108,9 +108,8 @@ impl Kept {
         folders.sort();
         let surplus = folders.len().saturating_sub(MOST - 1);
         for (_, path) in folders.into_iter().take(surplus) {
-            let _ = std::fs::remove_file(path.with_extension("id"));
-            if let Err(error) = std::fs::remove_dir_all(&path) {
-                eprintln!("removing {}: {error}", path.display());
+            if let Err(error) = super::prune::remove_folder(&path) {
+                eprintln!("{error}");
             }
         }
     }

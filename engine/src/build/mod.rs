@@ -154,6 +154,11 @@ impl Cancel {
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.pulls.stop();
+        self.kill_running();
+    }
+
+    /// Ends the commands that run.
+    fn kill_running(&self) {
         let inner = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(inner) = inner.and_then(|inner| inner.upgrade()) else { return };
         let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -253,12 +258,6 @@ impl Builds<'_> {
     }
 }
 
-/// Whether a variable says through whom to reach others.
-fn is_proxy(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["http_proxy", "https_proxy", "no_proxy", "all_proxy"].contains(&name.as_str())
-}
-
 /// What builds have left for later ones.
 pub(crate) fn cached(inner: &Inner) -> Vec<api::system::BuildCache> {
     prune::list(inner)
@@ -312,7 +311,6 @@ fn work(
         failed: &failed,
         unwanted: &unwanted,
         fetched: Mutex::default(),
-        running: Mutex::default(),
     };
     let processors = usize::try_from(inner.machine.processors).unwrap_or(1);
     let parallel = (PER_PROCESSOR * processors).clamp(4, 32);

@@ -151,7 +151,8 @@ fn measured(folder: &Path) -> u64 {
     usage.map_or(0, |usage| usage.disk)
 }
 
-fn remove_folder(folder: &Path) -> Result<()> {
+/// Removes a folder that builds have left, with what says what it was.
+pub(super) fn remove_folder(folder: &Path) -> Result<()> {
     // The name of what it was goes first; a folder without one is still found.
     let _ = std::fs::remove_file(folder.with_extension("id"));
     std::fs::remove_dir_all(folder)

@@ -163,14 +163,15 @@ pub(super) fn receive(
         }
     }
     let main = folders.get_mut("");
+    let name = if request.dockerfile.is_empty() { "Dockerfile" } else { &request.dockerfile };
     let dockerfile = match (&text, &main) {
         (Some(text), _) => text.clone(),
-        (None, Some(folder)) => dockerfile(folder, &request.dockerfile)?,
+        (None, Some(folder)) => dockerfile(folder, name)?,
         (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
     };
     if let Some(folder) = main.filter(|_| !filtered) {
-        let all = ignore(folder, &request.dockerfile)?;
-        folder.ignore = if is_in_place { all } else { of_builder(&all, &request.dockerfile)? };
+        let all = ignore(folder, name)?;
+        folder.ignore = if is_in_place { all } else { of_builder(&all, name)? };
     }
     let dockerfile = understand(&dockerfile, &request.options)?;
     Ok(Received { dockerfile, folders, _temporary: temporary })
@@ -247,12 +248,11 @@ fn unpack(stream: &mut (dyn Read + Send), folder: &Path) -> Result<()> {
         .map_err(|error| Error::from_kinded(error).prefixed("Error processing tar file(exit status 1)"))
 }
 
-fn dockerfile(folder: &Folder, path: &str) -> Result<Vec<u8>> {
-    let wanted = if path.is_empty() { "Dockerfile" } else { path };
+fn dockerfile(folder: &Folder, wanted: &str) -> Result<Vec<u8>> {
     let found = read(folder, wanted)?;
-    let found = match (found, path) {
-        // The name in small letters, where none was given.
-        (None, "" | "Dockerfile") => read(folder, "dockerfile")?,
+    let found = match (found, wanted) {
+        // The name in small letters, where no other was given.
+        (None, "Dockerfile") => read(folder, "dockerfile")?,
         (found, _) => found,
     };
     let bytes =
@@ -265,7 +265,6 @@ fn dockerfile(folder: &Folder, path: &str) -> Result<Vec<u8>> {
 
 /// The ignore file's patterns; Dockerfile and ignore file themselves are hidden only from the build's instructions.
 fn ignore(folder: &Folder, dockerfile: &str) -> Result<Ignore> {
-    let dockerfile = if dockerfile.is_empty() { "Dockerfile" } else { dockerfile };
     let own = read(folder, &format!("{dockerfile}.dockerignore"))?;
     let bytes = match own {
         Some(bytes) => Some(bytes),
@@ -277,7 +276,6 @@ fn ignore(folder: &Folder, dockerfile: &str) -> Result<Ignore> {
 
 /// What the ignore file of an archive hides: itself and the Dockerfile, if it says so. The rest was put in to be there.
 fn of_builder(all: &Ignore, dockerfile: &str) -> Result<Ignore> {
-    let dockerfile = if dockerfile.is_empty() { "Dockerfile" } else { dockerfile };
     let dockerfile = dockerfile.trim_start_matches("./").trim_start_matches('/');
     let hidden: Vec<String> = [".dockerignore", dockerfile]
         .into_iter()

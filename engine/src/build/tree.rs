@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,8 @@ use crate::{Error, Result};
 const MOST: usize = 2_000_000;
 /// Deepest folder.
 const DEEPEST: usize = 256;
+/// Bytes read at once.
+const BLOCK: usize = 128 << 10;
 /// File contents remembered at most.
 const REMEMBERED: usize = 200_000;
 
@@ -77,7 +78,7 @@ struct Stamp {
 impl Tree<'_> {
     /// The sources a path or pattern means.
     pub(super) fn sources(&self, text: &str, exclude: &Ignore) -> Result<Vec<Source>> {
-        let clean = clean(text);
+        let clean = model::path::below_root(text);
         let paths = if clean.bytes().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
             self.matching(&clean)?
         } else {
@@ -191,14 +192,9 @@ impl Tree<'_> {
         let mut file = self.open(path)?;
         let stat = rustix::fs::fstat(&file).doing(|| format!("looking at {}", path.display()))?;
         let mut digester = Digester::new(Algorithm::Sha256);
-        let mut block = vec![0; usize::try_from(stat.st_size).unwrap_or(1 << 17).clamp(1, 1 << 17)];
-        loop {
-            let count = file.read(&mut block).doing(|| format!("reading {}", path.display()))?;
-            if count == 0 {
-                break;
-            }
-            digester.update(block.get(..count).unwrap_or_default());
-        }
+        // Most files are small: each gets a block that holds it.
+        let block = usize::try_from(stat.st_size).unwrap_or(BLOCK).min(BLOCK);
+        digester.update_from(&mut file, block).doing(|| format!("reading {}", path.display()))?;
         let digest = digester.finish();
         if let Some(contents) = self.contents {
             contents.keep(&stat, &digest);
@@ -336,19 +332,6 @@ pub(super) fn resolve(root: &RootDir, path: &Path) -> Result<PathBuf> {
         left.extend(text.components().rev().map(|part| part.as_os_str().to_owned()));
     }
     Ok(done)
-}
-
-/// A path below the root, without dots; `..` never leads above.
-fn clean(text: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// A name as a pattern that means only it.

@@ -203,7 +203,7 @@ impl Drop for MakingAs {
 
 /// Docker's refusals for what the container could not write either.
 fn check_writable(record: &ContainerRecord, path: &str) -> Result<()> {
-    let clean = super::mount_request::clean_path(path);
+    let clean = model::path::clean(path);
     let below = |mount: &&::container::MountPoint| {
         clean == mount.destination || clean.starts_with(&format!("{}/", mount.destination))
     };

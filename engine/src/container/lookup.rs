@@ -52,7 +52,7 @@ pub(crate) fn cgroups_path(inner: &Inner, settings: &Settings, id: &str) -> Stri
         own => own,
     };
     // Cleaned as an absolute path, so that no text leads out of the hierarchy.
-    super::mount_request::clean_path(&format!("/{parent}/{id}"))
+    model::path::clean(&format!("/{parent}/{id}"))
 }
 
 /// The cgroup that containers are in which name none.

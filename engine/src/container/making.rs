@@ -84,13 +84,9 @@ impl<'e> Making<'e> {
             replace(&mut points, point);
         }
         for destination in request.config.volumes.iter().flatten().map(|(destination, _)| destination) {
-            let destination = super::mount_request::clean_path(&format!("/{destination}"));
+            let destination = model::path::clean(&format!("/{destination}"));
             let taken = points.iter().any(|point| point.destination == destination)
-                || checked
-                    .settings
-                    .tmpfs
-                    .keys()
-                    .any(|path| super::mount_request::clean_path(path) == destination);
+                || checked.settings.tmpfs.keys().any(|path| model::path::clean(path) == destination);
             if taken || destination == "/" {
                 continue;
             }

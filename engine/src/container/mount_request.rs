@@ -142,33 +142,12 @@ pub fn parse_mode(text: &str) -> Option<Mode> {
     [access, label, propagation, copy].iter().all(|count| *count <= 1).then_some(mode)
 }
 
-/// Makes a path without `.`, `..`, double and trailing slashes, as Go's `path.Clean`.
-pub fn clean_path(path: &str) -> String {
-    let absolute = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if absolute && parts.is_empty() => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    match (absolute, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
-    }
-}
-
 /// Checks a target path: given, not the root, absolute.
 pub fn check_target(target: &str) -> Result<()> {
     if target.is_empty() {
         return Err(Error::invalid("field Target must not be empty"));
     }
-    if clean_path(target) == "/" {
+    if model::path::clean(target) == "/" {
         return Err(Error::invalid("invalid specification: destination can't be '/'"));
     }
     check_absolute(target)
@@ -203,12 +182,12 @@ pub fn parse_bind(text: &str, volume_driver: &str) -> Result<MountRequest> {
             "invalid volume specification: '{text}': invalid mount config for type \"{kind}\": {detail}"
         ))
     })?;
-    let destination = clean_path(target);
+    let destination = model::path::clean(target);
     let writable = !mode.read_only;
     if kind == MountKind::Bind {
         return Ok(MountRequest {
             kind,
-            source: clean_path(source),
+            source: model::path::clean(source),
             destination,
             mode: mode_text.to_owned(),
             writable,
@@ -382,14 +361,5 @@ mod tests {
             ["nosuid", "nodev", "exec", "size=2m"]
         );
         assert_eq!(merge_tmpfs_options(&defaults, "bogus").unwrap_err(), "bogus");
-    }
-
-    #[test]
-    fn paths_are_cleaned_as_in_go() {
-        for (path, clean) in
-            [("/a//b/./c/../d/", "/a/b/d"), ("/..", "/"), ("", "."), ("../x", "../x"), ("/", "/")]
-        {
-            assert_eq!(clean_path(path), clean, "{path}");
-        }
     }
 }

@@ -196,7 +196,7 @@ fn check_config(config: &mut ContainerConfig, version: ApiVersion) -> Result<()>
                 config.working_dir
             ));
         }
-        config.working_dir = mount_request::clean_path(&config.working_dir);
+        config.working_dir = model::path::clean(&config.working_dir);
     }
     if !config.stop_signal.is_empty() {
         config.stop_signal.parse::<model::Signal>().map_err(Error::from_kinded)?;

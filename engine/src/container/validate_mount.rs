@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 pub(super) fn check_mounts(host: &HostConfig, checked: &mut Checked, version: ApiVersion) -> Result<()> {
     for destination in host.tmpfs.iter().flatten().map(|(destination, _)| destination) {
-        if mount_request::clean_path(destination) == "/" && destination.starts_with('/') {
+        if model::path::clean(destination) == "/" && destination.starts_with('/') {
             return refuse("invalid specification: destination can't be '/'");
         }
         mount_request::check_absolute(destination)?;
@@ -27,7 +27,7 @@ pub(super) fn check_mounts(host: &HostConfig, checked: &mut Checked, version: Ap
         checked.mounts.push(mount_request_of(mount)?);
     }
     let mut taken: Vec<String> =
-        host.tmpfs.iter().flatten().map(|(destination, _)| mount_request::clean_path(destination)).collect();
+        host.tmpfs.iter().flatten().map(|(destination, _)| model::path::clean(destination)).collect();
     for mount in &checked.mounts {
         if taken.contains(&mount.destination) {
             return refuse(format!("Duplicate mount point: {}", mount.destination));
@@ -73,7 +73,7 @@ fn parse_mount(mount: &Mount) -> Result<MountRequest> {
     mount_request::check_target(&mount.target)?;
     let base = MountRequest {
         kind,
-        destination: mount_request::clean_path(&mount.target),
+        destination: model::path::clean(&mount.target),
         writable: !mount.read_only,
         ..MountRequest::default()
     };
@@ -91,7 +91,7 @@ fn parse_bind_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest> {
     let options = mount.bind_options.clone().unwrap_or_default();
     mount_request::check_propagation(&options.propagation)?;
     mount_request::check_absolute(&mount.source)?;
-    let source = mount_request::clean_path(&mount.source);
+    let source = model::path::clean(&mount.source);
     if !options.create_mountpoint && std::fs::symlink_metadata(&source).is_err() {
         return refuse(format!("bind source path does not exist: {source}"));
     }
@@ -119,7 +119,7 @@ fn parse_volume_mount(mount: &Mount, base: MountRequest) -> Result<MountRequest>
         if mount.source.is_empty() {
             return refuse("must not set Subpath when using anonymous volumes");
         }
-        let clean = mount_request::clean_path(&options.subpath);
+        let clean = model::path::clean(&options.subpath);
         if options.subpath.starts_with('/') || clean == ".." || clean.starts_with("../") {
             return refuse("subpath must be a relative path within the volume");
         }

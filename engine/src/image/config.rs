@@ -126,7 +126,7 @@ fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Res
             } else {
                 format!("{}/{rest}", config.working_dir)
             };
-            config.working_dir = crate::container::mount_request::clean_path(&format!("/{joined}"));
+            config.working_dir = model::path::clean(&format!("/{joined}"));
         }
         "STOPSIGNAL" => {
             needs(rest)?;

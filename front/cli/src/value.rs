@@ -33,7 +33,7 @@ pub fn check(kind: Kind, value: &str) -> Result<(), String> {
 
 /// A text in Go's quotes.
 pub fn quoted(text: &str) -> String {
-    crate::template::quote(text)
+    model::quote::go(text)
 }
 
 /// Go's `strconv.ParseBool`.

@@ -74,30 +74,6 @@ pub(super) fn shell_text(shell: Option<&[String]>) -> String {
 
 /// `["a" "b c"]`: a list as Go quotes it.
 pub(super) fn quoted(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    let words: Vec<String> = words.iter().map(|word| model::quote::go(word)).collect();
     format!("[{}]", words.join(" "))
-}
-
-/// A text as Go quotes it.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\u{b}' => quoted.push_str("\\v"),
-            letter if (letter as u32) < 0x20 || letter == '\u{7f}' => {
-                quoted.push_str(&format!("\\x{:02x}", letter as u32));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -248,14 +248,6 @@ pub(super) fn or_root(path: &str) -> String {
 
 /// A path below a folder, unless it is absolute; without dots and double slashes.
 pub(super) fn joined(folder: &str, path: &str) -> String {
-    let all = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in all.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    let all = if path.starts_with('/') { path.to_owned() } else { format!("/{folder}/{path}") };
+    model::path::clean(&all)
 }

@@ -9,7 +9,7 @@ use super::Options;
 use crate::dockerfile::{Argument, Dockerfile, DockerfileError, Expansion, Problem};
 
 /// Arguments every build may be given without declaring them; they are in no history and no key.
-pub(super) const PROXIES: [&str; 10] = [
+pub const PROXIES: [&str; 10] = [
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",

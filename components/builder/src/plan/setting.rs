@@ -2,7 +2,7 @@
 
 use oci::image::Healthcheck;
 
-use super::history::{self, quote, quoted};
+use super::history::{self, quoted};
 use super::running::with_shell;
 use super::stage::{Planner, Work};
 use super::{Bases, Style};
@@ -197,7 +197,7 @@ fn healthcheck(work: &mut Work, health: &Health) -> String {
     };
     let times = [check.interval, check.timeout, check.start_period, check.start_interval];
     let times: Vec<String> =
-        times.iter().map(|time| quote(&model::duration::format_nanoseconds(*time))).collect();
+        times.iter().map(|time| model::quote::go(&model::duration::format_nanoseconds(*time))).collect();
     let retries = char::from_u32(u32::try_from(check.retries).unwrap_or_default()).unwrap_or('\u{fffd}');
     let text = format!("HEALTHCHECK &{{{} {} {}}}", quoted(&test), times.join(" "), go_rune(retries));
     work.finished.config.config.healthcheck = Some(check);
@@ -211,7 +211,7 @@ fn go_rune(letter: char) -> String {
         '"' => "'\"'".to_owned(),
         '\0' => "'\\x00'".to_owned(),
         letter => {
-            let text = quote(&letter.to_string());
+            let text = model::quote::go(&letter.to_string());
             format!("'{}'", text.trim_start_matches('"').trim_end_matches('"'))
         }
     }

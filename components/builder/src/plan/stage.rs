@@ -105,11 +105,9 @@ impl Work {
             text: self.text.clone(),
             lines: self.lines,
             vertex,
-            base: None,
-            triggers: 0,
             is_trigger: self.is_trigger,
-            is_global: false,
             configuration,
+            ..Step::default()
         });
     }
 }
@@ -192,9 +190,8 @@ impl<B: Bases> Planner<'_, B> {
             vertex: finished.root,
             base: Some(id),
             triggers,
-            is_trigger: false,
-            is_global: false,
             configuration,
+            ..Step::default()
         });
         Ok(finished)
     }
@@ -379,15 +376,9 @@ impl<B: Bases> Planner<'_, B> {
             finished.history.push(super::history::setting(self.options.style, shell.as_deref(), &text));
             finished.steps.push(Step {
                 stage: index,
-                stage_name: None,
                 text,
-                lines: None,
-                vertex: None,
-                base: None,
-                triggers: 0,
-                is_trigger: false,
-                is_global: false,
                 configuration: configuration.clone(),
+                ..Step::default()
             });
         }
     }

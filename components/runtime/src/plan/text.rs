@@ -14,15 +14,7 @@ pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString> {
 
 /// An absolute path without `.`, `..` (as far as text goes) and double slashes.
 pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    model::path::clean(&format!("/{path}"))
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ fn patterns(text: Option<Vec<u8>>) -> Vec<String> {
 fn pattern(line: &str) -> String {
     let line = line.trim();
     let (not, line) = line.strip_prefix('!').map_or(("", line), |rest| ("!", rest.trim()));
-    let cleaned = clean(line);
+    let cleaned = model::path::below_root(line);
     if cleaned.is_empty() && not.is_empty() && !line.is_empty() {
         ".".to_owned()
     } else {
@@ -203,21 +203,9 @@ fn pattern(line: &str) -> String {
     }
 }
 
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
 /// The paths a client is asked for; none when all of the folder is needed.
 fn follow(paths: &[String]) -> Vec<String> {
-    let mut wanted: Vec<String> = paths.iter().map(|path| clean(path)).collect();
+    let mut wanted: Vec<String> = paths.iter().map(|path| model::path::below_root(path)).collect();
     wanted.sort();
     wanted.dedup();
     if wanted.iter().any(String::is_empty) { Vec::new() } else { wanted }

@@ -226,13 +226,9 @@ mod tests {
             stage,
             stage_name: name.map(str::to_owned),
             text: text.into(),
-            lines: None,
             vertex: vertex.map(VertexId),
             base: base.map(str::to_owned),
-            triggers: 0,
-            is_trigger: false,
-            is_global: false,
-            configuration: String::new(),
+            ..Step::default()
         }
     }
 

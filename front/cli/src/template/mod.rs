@@ -14,8 +14,6 @@ mod tests;
 mod value;
 mod verb;
 
-pub(crate) use verb::quote;
-
 pub use eval::ExecError;
 pub use lexer::ParseError;
 pub use value::{Document, Object, Shape, Value};

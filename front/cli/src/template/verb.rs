@@ -107,9 +107,10 @@ impl Spec {
             ('e', Value::Float(number)) => exponent(*number, self.precision.unwrap_or(6)),
             ('g', Value::Float(number)) => print::float(*number),
             ('t', Value::Bool(on)) => on.to_string(),
-            ('q', Value::Text(text)) => quote(text),
+            ('q', Value::Text(text)) => model::quote::go(text),
             ('q', Value::List(items)) => {
-                let parts: Vec<String> = items.iter().map(|item| quote(&print::plain(item))).collect();
+                let parts: Vec<String> =
+                    items.iter().map(|item| model::quote::go(&print::plain(item))).collect();
                 format!("[{}]", parts.join(" "))
             }
             ('x', Value::Text(text)) => model::id::hex(text.as_bytes()),
@@ -119,7 +120,7 @@ impl Spec {
                 Some(limit) => text.chars().take(limit).collect(),
                 None => text.to_string(),
             },
-            ('v', Value::Text(text)) if self.sharp => quote(text),
+            ('v', Value::Text(text)) if self.sharp => model::quote::go(text),
             ('v', _) | ('s', Value::List(_) | Value::Map(..)) => print::plain(value),
             ('s' | 'd' | 'q' | 't' | 'f', Value::Missing | Value::Null(_)) => format!("%!{verb}(<nil>)"),
             _ => format!("%!{verb}({}={})", value.type_name(), print::plain(value)),
@@ -164,22 +165,4 @@ fn exponent(number: f64, precision: usize) -> String {
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
     format!("{digits}e{sign}{exponent:0>2}")
-}
-
-/// Go's `strconv.Quote`.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

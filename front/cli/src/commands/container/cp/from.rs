@@ -7,7 +7,7 @@ use api_client::{Client, Query};
 use archive::ExtractOptions;
 use linux::root::RootDir;
 
-use super::place::{self, Found, Place, absolute, archive_path, clean, ends_in_dot, follow, land, split};
+use super::place::{self, Found, Place, absolute, archive_path, ends_in_dot, follow, land, split};
 use super::{Wish, told};
 use crate::failure::{Failure, Outcome};
 
@@ -75,7 +75,7 @@ fn unpack(from: &Place, to: &Place, name: Option<String>, archive: &mut dyn Read
     let mut options = ExtractOptions::client();
     options.no_overwrite_dir_non_dir = true;
     let mut directory = landing.directory;
-    let contents_only = split(&from.path).1 == "." || clean(&from.path) == "/";
+    let contents_only = split(&from.path).1 == "." || model::path::clean(&from.path) == "/";
     match landing.name.or(name) {
         // The archive's own first entry is `.`: the new name is a folder that is made here.
         Some(name) if contents_only => {

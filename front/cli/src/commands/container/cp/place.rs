@@ -24,28 +24,6 @@ pub struct Landing {
     pub name: Option<String>,
 }
 
-/// A path cleaned of doubled slashes, dots and steps up.
-pub fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    let joined = parts.join("/");
-    match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    }
-}
-
 /// Whether the path says that a folder is meant: `x/` or `x/.`.
 pub fn asserts_directory(path: &str) -> bool {
     path.ends_with('/') || ends_in_dot(path)
@@ -58,7 +36,7 @@ pub fn ends_in_dot(path: &str) -> bool {
 
 /// Folder and last part of a path; a trailing `/.` gives the last part `.`.
 pub fn split(path: &str) -> (String, String) {
-    let cleaned = clean(path);
+    let cleaned = model::path::clean(path);
     if ends_in_dot(path) {
         return (cleaned, ".".to_owned());
     }
@@ -149,7 +127,7 @@ pub fn follow(path: &str, link_target: &str) -> String {
 pub fn absolute(path: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default().display().to_string();
     let joined = if path.starts_with('/') { path.to_owned() } else { format!("{here}/{path}") };
-    let cleaned = clean(&joined);
+    let cleaned = model::path::clean(&joined);
     match () {
         () if ends_in_dot(path) && cleaned != "/" => format!("{cleaned}/."),
         () if path.ends_with('/') && cleaned != "/" => format!("{cleaned}/"),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api_client::{Body, Client, Query};
 use archive::{TreeOptions, write_path, write_tree};
 
-use super::place::{Place, absolute, archive_path, clean, ends_in_dot, follow, land, look, split};
+use super::place::{Place, absolute, archive_path, ends_in_dot, follow, land, look, split};
 use super::{Wish, told};
 use crate::failure::{Failure, Outcome, go_io_error};
 
@@ -77,8 +77,9 @@ struct LocalSource {
 
 impl LocalSource {
     fn find(path: &str, follows: bool) -> Result<Self, Failure> {
-        let lost =
-            |error: std::io::Error| Failure::text(format!("lstat {}: {}", clean(path), go_io_error(&error)));
+        let lost = |error: std::io::Error| {
+            Failure::text(format!("lstat {}: {}", model::path::clean(path), go_io_error(&error)))
+        };
         let bare = path.trim_end_matches('/');
         let bare = if bare.is_empty() { "/" } else { bare };
         let mut name = split(path).1;
