@@ -5,15 +5,18 @@
 //! It owns the moves of a session too: getting the files of a folder, secrets, credentials, an ssh agent, bytes held by
 //! the client, and sending results back.
 //!
+//! It owns the client's side of the same: calls of the control service, and the services a client has in its session.
+//!
 //! It owns the control service's moves: which calls make one build, who waits for whom, what listeners are told.
 //!
 //! It must not know any engine, solver or image store: what builds is behind [`server::Backend`].
 //!
-//! Reading order: [`control`], [`gateway`] and the messages they use; [`errdefs`]; [`session`], [`server`].
+//! Reading order: [`control`], [`gateway`] and the messages they use; [`errdefs`]; [`session`], [`server`]; [`client`].
 
 #![forbid(unsafe_code)]
 
 pub mod caps;
+pub mod client;
 pub mod control;
 pub mod errdefs;
 pub mod fsutil;

@@ -126,7 +126,8 @@ fn ended(inbound: &mut Inbound, otherwise: Status) -> SendError {
     }
 }
 
-fn send_file(to: &Outbound, id: u32, root: &RootDir, path: &str) -> Result<(), SendError> {
+/// Sends the bytes of a file that was asked for.
+pub(crate) fn send_file(to: &Outbound, id: u32, root: &RootDir, path: &str) -> Result<(), SendError> {
     let mut file = std::fs::File::from(root.open_regular(path)?);
     let packet = |data| Packet { r#type: PacketType::Data as i32, id, data, ..Packet::default() };
     loop {

@@ -1,7 +1,7 @@
 //! A directory of ours as files for the client, in the order the client wants them.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 
 use linux::SysResult;
@@ -30,7 +30,7 @@ pub(super) fn walk<E: From<linux::Errno>>(
         };
         let path = if level.path.is_empty() { name.clone() } else { format!("{}/{name}", level.path) };
         let found = rustix::fs::statat(&level.fd, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-        let stat = describe(&level.fd, &name, path.clone(), &found)?;
+        let stat = describe(level.fd.as_fd(), &name, path.clone(), &found)?;
         let is_directory = stat.mode & mode::DIR != 0;
         let inner = if is_directory { Some(open_dir(level.fd.as_fd(), &name)?) } else { None };
         visit(stat)?;
@@ -67,7 +67,13 @@ impl Level {
     }
 }
 
-fn describe(directory: &OwnedFd, name: &str, path: String, found: &Kernel) -> SysResult<Stat> {
+/// What is found under a name in a directory, as the protocol tells it.
+pub(crate) fn describe(
+    directory: BorrowedFd<'_>,
+    name: &str,
+    path: String,
+    found: &Kernel,
+) -> SysResult<Stat> {
     let kind = FileType::from_raw_mode(found.st_mode);
     let linkname = match kind {
         FileType::Symlink => {
@@ -114,7 +120,7 @@ pub fn go_mode(raw: u32) -> u32 {
     }
 }
 
-fn open_dir(at: std::os::fd::BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
+fn open_dir(at: BorrowedFd<'_>, name: &str) -> SysResult<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(at, name, flags, Mode::empty())
 }

@@ -144,10 +144,12 @@ impl Open {
         rustix::fs::utimensat(&self.fd, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// Removes what was not announced and gives the directory its last looks; how many things were removed.
-    pub(super) fn complete(self) -> SysResult<u64> {
+    /// Removes what was not announced, unless others may have things here too, and gives the directory its last
+    /// looks; how many things were removed.
+    pub(super) fn complete(self, merging: bool) -> SysResult<u64> {
         let mut removed = 0;
-        for name in names(self.fd.as_fd())? {
+        let there = if merging { Vec::new() } else { names(self.fd.as_fd())? };
+        for name in there {
             if !self.names.contains(&name) {
                 remove(self.fd.as_fd(), &name)?;
                 removed += 1;

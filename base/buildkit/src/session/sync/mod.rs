@@ -96,6 +96,21 @@ impl Session {
     }
 }
 
+/// Puts a result's files beside what is in a directory; they belong to whoever runs this.
+///
+/// # Errors
+/// When the builder fails or breaks the rules, or the directory cannot be written.
+pub(crate) fn merge(
+    into: &RootDir,
+    limits: SyncLimits,
+    inbound: grpc::Inbound,
+    outbound: grpc::Outbound,
+) -> Result<Synced, SyncError> {
+    let disk = |source| SyncError::Disk { path: PathBuf::from("."), action: "open", source };
+    let mut receiver = Receiver::new(into, limits).map_err(disk)?.merging();
+    receiver.run(inbound, outbound, &mut |_| {})
+}
+
 /// What the call says besides its messages.
 fn metadata(wanted: &Wanted) -> Metadata {
     let mut metadata = Metadata::new().with("dir-name", wanted.name.as_str());

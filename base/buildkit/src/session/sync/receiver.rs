@@ -32,6 +32,8 @@ pub(super) struct Receiver<'r> {
     under_way: HashMap<u32, Writing>,
     finished: bool,
     synced: Synced,
+    /// What is there and not announced stays, and owners are not changed.
+    merging: bool,
 }
 
 /// A file whose bytes come.
@@ -61,7 +63,13 @@ impl<'r> Receiver<'r> {
             under_way: HashMap::new(),
             finished: false,
             synced: Synced::default(),
+            merging: false,
         })
+    }
+
+    /// The same for a folder that others have things in too.
+    pub(super) fn merging(self) -> Self {
+        Self { merging: true, ..self }
     }
 
     /// Takes packets until the transfer is over.
@@ -153,7 +161,11 @@ impl<'r> Receiver<'r> {
     }
 
     /// A file of the client: made here, or noted as wanted.
-    fn announce(&mut self, stat: Stat) -> Result<(), SyncError> {
+    fn announce(&mut self, mut stat: Stat) -> Result<(), SyncError> {
+        if self.merging {
+            // All bits set leave the owner.
+            (stat.uid, stat.gid) = (u32::MAX, u32::MAX);
+        }
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         self.synced.entries += 1;
@@ -190,7 +202,7 @@ impl<'r> Receiver<'r> {
         while self.open.len() > keep
             && let Some(directory) = self.open.pop()
         {
-            self.synced.removed += on_disk(directory.complete(), "complete a directory in", ".")?;
+            self.synced.removed += on_disk(directory.complete(self.merging), "complete a directory in", ".")?;
         }
         Ok(())
     }
