@@ -9,6 +9,7 @@ mod dependencies;
 mod golden;
 mod metrics;
 mod packages;
+mod plugins;
 mod reference;
 mod source;
 mod test;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::build::cargo;
-use crate::{Outcome, dependencies, packages, tidy, vm};
+use crate::{Outcome, dependencies, packages, plugins, tidy, vm};
 
 /// A part of the run by its name.
 type Part = (&'static str, fn() -> Outcome);
@@ -12,7 +12,7 @@ type Part = (&'static str, fn() -> Outcome);
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let only = arguments.first().map(String::as_str);
     let parts: [Part; 8] = [
-        ("packages", || packages::ensure(packages::TESTS)),
+        ("packages", || packages::ensure(packages::TESTS).and_then(|()| plugins::ensure())),
         ("format", || cargo(&["fmt", "--all", "--check"])),
         ("tidy", tidy::run),
         ("deny", dependencies::deny),

@@ -9,19 +9,23 @@ use crate::engine::{Output, run};
 const COVERED: [&str; 3] = ["/var/lib", "/run", "/dev/shm"];
 const PROGRAMS: [&str; 3] = ["podman", "buildah", "skopeo"];
 
-/// A plugin of Docker's command line, which also runs by itself: installed, or in the reference's folder. `None` with the
-/// reason printed where there is none.
+/// A plugin of Docker's command line, which also runs by itself: installed, in the reference's folder, or in the cache.
+/// `None` with the reason printed where there is none.
 pub fn docker_plugin(name: &str) -> Option<PathBuf> {
-    let below = format!("usr/libexec/docker/cli-plugins/docker-{name}");
     let reference = std::env::var_os("REFERENCE_ROOT").unwrap_or_else(|| "/var/tmp/docker-reference".into());
-    let found = [PathBuf::from("/"), reference.into()]
+    let found = [PathBuf::from("/"), reference.into(), crate::image::cache_dir()]
         .iter()
-        .map(|root| root.join(&below))
+        .map(|root| root.join(plugin_path(name)))
         .find(|path| path.is_file());
     if found.is_none() {
         println!("skipped: docker-{name} is not installed");
     }
     found
+}
+
+/// Where a plugin is below a root.
+pub fn plugin_path(name: &str) -> String {
+    format!("usr/libexec/docker/cli-plugins/docker-{name}")
 }
 
 /// The three programs with a storage of their own.

@@ -66,8 +66,9 @@ pub(crate) fn ended(inner: &Arc<Inner>, id: &ContainerId, exit: &Exit) {
 /// Records the end; how long until the restart, if there is one.
 fn finish_run(inner: &Arc<Inner>, container: &Arc<Container>, exit: &Exit) -> Option<std::time::Duration> {
     let id = container.id();
-    let record = container.record();
     let live = inner.live(id);
+    drop(live.signalling());
+    let record = container.record();
     live.next_run();
     live.close_streams();
     release_networks(inner, container);

@@ -15,6 +15,8 @@ const ANNOUNCED_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Live {
     /// Held while a start or the end of a run is being worked out: an exit that comes during the start waits for it.
     transition: Mutex<()>,
+    /// Held while a signal is sent and told: the end it brings is told after it.
+    signalling: Mutex<()>,
     clients: Mutex<Clients>,
     arrived: Condvar,
     /// The container's restart back-off.
@@ -64,6 +66,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Live {
     pub(crate) fn transition(&self) -> MutexGuard<'_, ()> {
         lock(&self.transition)
+    }
+
+    pub(crate) fn signalling(&self) -> MutexGuard<'_, ()> {
+        lock(&self.signalling)
     }
 
     /// A client was told that it may attach.

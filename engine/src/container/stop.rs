@@ -121,6 +121,8 @@ pub(crate) fn kill_held(inner: &Arc<Inner>, container: &Arc<Container>) -> Resul
 
 /// Sends a signal to the init process and tells it.
 pub(crate) fn send(inner: &Inner, container: &Container, signal: Signal) -> Result<()> {
+    let live = inner.live(container.id());
+    let _signalling = live.signalling();
     let record = container.record();
     let sent = inner.supervisor.signal(container.id(), Target::Init, signal.number(), false);
     sent.map_err(Error::from_kinded)?;
