@@ -1,6 +1,7 @@
 //! A Dockerfile as stages of typed instructions.
 
 mod arguments;
+mod check;
 mod error;
 mod flags;
 mod glob;
@@ -9,8 +10,11 @@ mod instruction;
 mod mount;
 mod parse;
 mod source;
+mod style;
 mod words;
 
+pub use check::{Checks, Finding, Warning};
+pub(crate) use error::near;
 pub use error::{DockerfileError, Problem};
 pub use heredoc::Heredoc;
 pub use instruction::{
@@ -50,38 +54,11 @@ pub struct Placed<T> {
     pub lines: Lines,
 }
 
-/// What is not wrong but should not be so: one of the checks of the language.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// Which check.
-    pub kind: WarningKind,
-    /// Where.
-    pub lines: Lines,
-}
-
-/// The checks that need nothing but the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WarningKind {
-    /// An empty line within a continued one.
-    NoEmptyContinuation,
-    /// Instructions are written in both cases.
-    ConsistentInstructionCasing,
-    /// `FROM x as y`.
-    FromAsCasing,
-    /// A stage's name with capital letters.
-    StageNameCasing,
-    /// Two stages of one name.
-    DuplicateStageName,
-    /// A stage called `scratch` or `context`.
-    ReservedStageName,
-    /// CMD or ENTRYPOINT in shell form.
-    JsonArgsRecommended,
-    /// MAINTAINER.
-    MaintainerDeprecated,
-    /// `ENV a b`, `LABEL a b`.
-    LegacyKeyValueFormat,
-    /// More than one CMD, ENTRYPOINT or HEALTHCHECK in a stage.
-    MultipleInstructionsDisallowed,
+impl<T> Placed<T> {
+    /// The instruction's first word, as it is written.
+    pub fn keyword(&self) -> &str {
+        self.text.split_whitespace().next().unwrap_or_default()
+    }
 }
 
 /// A stage: what it is built from, and what is done with it.
@@ -102,7 +79,7 @@ pub struct Dockerfile {
     pub global_arguments: Vec<Placed<Vec<Argument>>>,
     /// At least one.
     pub stages: Vec<Stage>,
-    /// In the order of their lines.
+    /// What checks of the text alone found, in the order of the lines.
     pub warnings: Vec<Warning>,
 }
 

@@ -3,6 +3,7 @@
 //! Everything that needs no file is decided here: variables, the configuration step by step, the words of the history.
 //! What images are is asked of [`Bases`], which may have to fetch them.
 
+mod check;
 mod copying;
 mod history;
 mod image;
@@ -45,6 +46,10 @@ pub struct Options {
     pub contexts: BTreeMap<String, NamedContext>,
     /// Whose words the history has.
     pub style: Style,
+    /// What the main context's ignore file says, pattern by pattern; only for the checks.
+    pub ignore: Vec<String>,
+    /// Nothing is built: without a target, all stages are looked at.
+    pub only_checks: bool,
 }
 
 /// What a name stands for.
@@ -150,8 +155,10 @@ pub struct Plan {
     pub config: ImageConfig,
     /// How it is made.
     pub history: Vec<Past>,
-    /// What should not be so.
+    /// What the checks found and tell, in the order of the lines.
     pub warnings: Vec<Warning>,
+    /// Why nothing may be built: the Dockerfile takes what the checks find for an error.
+    pub violation: Option<DockerfileError>,
     /// Build arguments no stage asked for.
     pub unused_arguments: Vec<String>,
 }

@@ -223,6 +223,9 @@ impl Builds<'_> {
             PlanError::Base { lines, error, .. } => BuildError::Base { step: step_at(file, lines), error },
         })?;
         observer.planned(&plan);
+        if let Some(violation) = plan.violation {
+            return Err(BuildError::File(violation));
+        }
         let results = work(inner, request, &received.folders, observer, cancel, &plan)?;
         let outcome = keep(inner, request, &plan, &results)?;
         image::gc::schedule(inner);

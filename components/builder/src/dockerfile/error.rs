@@ -128,6 +128,14 @@ pub enum Problem {
     Port { port: String },
     #[error("Invalid proto: {protocol}")]
     Protocol { protocol: String },
+    #[error("failed to parse check options: invalid check option {option:?}")]
+    CheckOption { option: String },
+    #[error(
+        "failed to parse check options: failed to parse check option {option:?}: strconv.ParseBool: parsing {value:?}: invalid syntax"
+    )]
+    CheckValue { option: String, value: String },
+    #[error("lint violation found for rules: {}", rules.join(", "))]
+    Violation { rules: Vec<&'static str> },
 }
 
 impl Problem {
@@ -267,7 +275,7 @@ fn word_hint(known: &[&'static str], flag: &str) -> String {
 }
 
 /// The nearest of some words, if it is near enough to be meant.
-fn near<'w>(words: &[&'w str], typed: &str) -> Option<&'w str> {
+pub(crate) fn near<'w>(words: &[&'w str], typed: &str) -> Option<&'w str> {
     if typed.len() > 32 {
         return None;
     }

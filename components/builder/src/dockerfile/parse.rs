@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::error::{At as _, DockerfileError, KEYWORDS, Problem};
 use super::heredoc::Heredoc;
-use super::instruction::{Add, Command, Copy, Expose, From, Health, Instruction, Run, Sources, Trigger};
+use super::instruction::{Add, Copy, Expose, From, Health, Instruction, Run, Sources, Trigger};
 use super::source::{self, Statement};
-use super::{Dockerfile, Lines, MOST, Mount, Placed, Stage, Warning, WarningKind, arguments, flags};
+use super::{Dockerfile, MOST, Mount, Placed, Stage, arguments, flags};
 
 pub(super) fn file(bytes: &[u8]) -> Result<Dockerfile, DockerfileError> {
     let source = source::read(bytes)?;
@@ -23,14 +23,13 @@ pub(super) fn file(bytes: &[u8]) -> Result<Dockerfile, DockerfileError> {
         stages: Vec::new(),
         warnings: source.warnings,
     };
-    file.check_casing(&source.statements);
     for statement in &source.statements {
         file.take(statement, escape).at(statement.lines)?;
     }
     if file.stages.is_empty() {
         return Err(Problem::NoStages.into());
     }
-    file.warnings.sort_by_key(|warning| warning.lines);
+    file.check_style(&source.statements);
     Ok(file)
 }
 
@@ -40,7 +39,7 @@ impl Dockerfile {
         let placed = |value| Placed { value, text: statement.text.trim().to_owned(), lines };
         match keyword(&statement.keyword)? {
             "FROM" => {
-                let from = self.from(statement, escape)?;
+                let from = from(statement, escape)?;
                 let from = Placed { value: from, text: statement.text.trim().to_owned(), lines };
                 self.stages.push(Stage { from, instructions: Vec::new() });
             }
@@ -51,79 +50,24 @@ impl Dockerfile {
             }
             keyword => {
                 let instruction = instruction(keyword, &statement.rest, &statement.heredocs, escape)?;
-                self.warn(&instruction, lines);
                 let stage = self.stages.last_mut().ok_or(Problem::NoStage)?;
                 stage.instructions.push(placed(instruction));
             }
         }
         Ok(())
     }
+}
 
-    fn from(&mut self, statement: &Statement, escape: char) -> Result<From, Problem> {
-        let (flags, rest) = flags::split(&statement.rest, escape, &["platform"])?;
-        let platform = flags.text("platform")?;
-        let words: Vec<&str> = rest.split_whitespace().collect();
-        let (base, name) = match words[..] {
-            [base] => (base, None),
-            [base, between, name] if between.eq_ignore_ascii_case("as") => {
-                self.check_stage_name(&statement.keyword, between, name, statement.lines);
-                (base, Some(stage_name(name)?))
-            }
-            _ => return Err(Problem::FromArguments),
-        };
-        Ok(From { base: base.to_owned(), name, platform })
-    }
-
-    fn check_stage_name(&mut self, keyword: &str, between: &str, name: &str, lines: Lines) {
-        let is_lower = |text: &str| text.chars().all(|letter| !letter.is_ascii_uppercase());
-        if is_lower(keyword) != is_lower(between) {
-            self.warnings.push(Warning { kind: WarningKind::FromAsCasing, lines });
-        }
-        if !is_lower(name) {
-            self.warnings.push(Warning { kind: WarningKind::StageNameCasing, lines });
-        }
-        let lower = name.to_ascii_lowercase();
-        if matches!(lower.as_str(), "scratch" | "context") {
-            self.warnings.push(Warning { kind: WarningKind::ReservedStageName, lines });
-        }
-        if self.stages.iter().any(|stage| stage.from.value.name.as_deref() == Some(lower.as_str())) {
-            self.warnings.push(Warning { kind: WarningKind::DuplicateStageName, lines });
-        }
-    }
-
-    /// Instructions should all be in the case most of them have.
-    fn check_casing(&mut self, statements: &[Statement]) {
-        let is_upper = |statement: &Statement| statement.keyword == statement.keyword.to_uppercase();
-        let is_lower = |statement: &Statement| statement.keyword == statement.keyword.to_lowercase();
-        let upper = statements.iter().filter(|one| is_upper(one)).count();
-        let lower = statements.iter().filter(|one| is_lower(one)).count();
-        let odd = |one: &&Statement| if upper >= lower { !is_upper(one) } else { !is_lower(one) };
-        let warning =
-            |one: &Statement| Warning { kind: WarningKind::ConsistentInstructionCasing, lines: one.lines };
-        self.warnings.extend(statements.iter().filter(odd).map(warning));
-    }
-
-    /// What is not wrong with an instruction of the last stage, but should not be so.
-    fn warn(&mut self, instruction: &Instruction, lines: Lines) {
-        let kinds = match instruction {
-            Instruction::Cmd(Command::Shell(_)) | Instruction::Entrypoint(Command::Shell(_)) => {
-                Some(WarningKind::JsonArgsRecommended)
-            }
-            Instruction::Maintainer(_) => Some(WarningKind::MaintainerDeprecated),
-            Instruction::Env(pairs) | Instruction::Label(pairs) if pairs.iter().any(|pair| pair.legacy) => {
-                Some(WarningKind::LegacyKeyValueFormat)
-            }
-            _ => None,
-        };
-        self.warnings.extend(kinds.map(|kind| Warning { kind, lines }));
-        let single = matches!(instruction.keyword(), "CMD" | "ENTRYPOINT" | "HEALTHCHECK");
-        let before = self.stages.last().map(|stage| stage.instructions.as_slice()).unwrap_or_default();
-        let same = before.iter().rfind(|one| one.value.keyword() == instruction.keyword());
-        if let Some(hidden) = same.filter(|_| single) {
-            let kind = WarningKind::MultipleInstructionsDisallowed;
-            self.warnings.push(Warning { kind, lines: hidden.lines });
-        }
-    }
+fn from(statement: &Statement, escape: char) -> Result<From, Problem> {
+    let (flags, rest) = flags::split(&statement.rest, escape, &["platform"])?;
+    let platform = flags.text("platform")?;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let (base, name) = match words[..] {
+        [base] => (base, None),
+        [base, between, name] if between.eq_ignore_ascii_case("as") => (base, Some(stage_name(name)?)),
+        _ => return Err(Problem::FromArguments),
+    };
+    Ok(From { base: base.to_owned(), name, platform })
 }
 
 /// The instruction's name in capitals.

@@ -2,7 +2,7 @@
 
 use super::error::{At, DockerfileError, Problem};
 use super::heredoc::{self, Heredoc};
-use super::{Lines, Warning, WarningKind};
+use super::{Finding, Lines, Warning};
 
 /// Longest Dockerfile in bytes, as the classic builder and BuildKit's frontend have it at least.
 const LONGEST: usize = 2 << 20;
@@ -182,7 +182,7 @@ fn joined(line: &str, cursor: &mut Cursor<'_>, source: &mut Source) -> Result<St
         }
     }
     if let Some(at) = empty {
-        source.warnings.push(Warning { kind: WarningKind::NoEmptyContinuation, lines: Lines::one(at) });
+        source.warnings.push(Warning { finding: Finding::NoEmptyContinuation, lines: Lines::one(at) });
     }
     Ok(text)
 }

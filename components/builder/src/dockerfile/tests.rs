@@ -1,4 +1,4 @@
-//! Whole Dockerfiles: stages, instructions, errors in Docker's words, checks.
+//! Whole Dockerfiles: stages, instructions, errors in Docker's words.
 
 use std::time::Duration;
 
@@ -19,10 +19,6 @@ fn only(line: &str) -> Instruction {
 
 fn error(text: &str) -> String {
     Dockerfile::read(text.as_bytes()).expect_err(text).to_string()
-}
-
-fn warnings(text: &str) -> Vec<(WarningKind, usize)> {
-    read(text).warnings.iter().map(|warning| (warning.kind, warning.lines.first)).collect()
 }
 
 #[test]
@@ -201,26 +197,6 @@ fn errors_are_those_of_docker() {
     }
     let many = format!("FROM a\n{}", "RUN x\n".repeat(MOST));
     assert_eq!(error(&many), "more than 20000 instructions");
-}
-
-#[test]
-fn checks_see_what_should_not_be() {
-    use WarningKind::*;
-    assert_eq!(warnings("FROM a as b\nRUN x\n"), [(FromAsCasing, 1)]);
-    assert_eq!(
-        warnings("FROM a AS B\nFROM c AS b\nFROM d AS scratch\n"),
-        [(StageNameCasing, 1), (DuplicateStageName, 2), (ReservedStageName, 3)]
-    );
-    assert_eq!(warnings("FROM a\nrun x\nRUN y\n"), [(ConsistentInstructionCasing, 2)]);
-    assert_eq!(
-        warnings("FROM a\nENV b c\nMAINTAINER me\n"),
-        [(LegacyKeyValueFormat, 2), (MaintainerDeprecated, 3)]
-    );
-    assert_eq!(
-        warnings("FROM a\nCMD x\nCMD [\"y\"]\n"),
-        [(JsonArgsRecommended, 2), (MultipleInstructionsDisallowed, 2)]
-    );
-    assert_eq!(warnings("FROM a\nCMD [\"x\"]\nFROM b\nCMD [\"y\"]\n"), []);
 }
 
 proptest! {

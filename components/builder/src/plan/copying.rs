@@ -16,6 +16,9 @@ impl<B: Bases> Planner<'_, B> {
             None => Origin::Context(String::new()),
         };
         let wishes = self.wishes(work, "COPY", &copy.sources)?;
+        if copy.from.is_none() {
+            self.check_ignored(work, "Copy", &wishes.paths);
+        }
         let mut selections = Vec::new();
         if !wishes.paths.is_empty() {
             selections.push(Selection {
@@ -55,6 +58,7 @@ impl<B: Bases> Planner<'_, B> {
                 selections.push(Selection { origin: Origin::Remote(remote), paths: Vec::new(), exclude });
                 continue;
             }
+            self.check_ignored(work, "Add", std::slice::from_ref(path));
             match selections.last_mut() {
                 Some(Selection { origin: Origin::Context(_), paths, .. }) => paths.push(path.clone()),
                 _ => selections.push(Selection {
@@ -104,7 +108,9 @@ impl<B: Bases> Planner<'_, B> {
                         keep_unset: false,
                         raw_quotes: true,
                     };
-                    expansion.expand(&heredoc.text()).map_err(at)?.text
+                    let expanded = expansion.expand(&heredoc.text()).map_err(at)?;
+                    self.note_unset(work, &expanded.unset);
+                    expanded.text
                 }
                 false => heredoc.text(),
             };

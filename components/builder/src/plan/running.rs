@@ -143,6 +143,7 @@ impl<B: Bases> Planner<'_, B> {
         let lines = work.lines.unwrap_or(Lines::one(1));
         let at = |problem| PlanError::File(placed_problem(problem, lines));
         let text = self.expand(work, text).map_err(at)?;
+        self.check_workdir(work, &text);
         if text.is_empty() {
             return Err(at(Problem::EmptyWorkdir));
         }

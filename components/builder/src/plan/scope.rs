@@ -73,7 +73,22 @@ impl<'o> Globals<'o> {
 
     /// Replaces variables in a FROM line.
     pub(super) fn expand(&self, text: &str) -> Result<String, Problem> {
-        expand(text, self.escape, &|name| self.values.get(name).cloned())
+        Ok(self.expand_noting(text)?.text)
+    }
+
+    /// The same, with the names that were asked for.
+    pub(super) fn expand_noting(&self, text: &str) -> Result<Noted, Problem> {
+        expand_noting(text, self.escape, &|name| self.values.get(name).cloned())
+    }
+
+    /// The value of an argument before the first FROM, or one of the machine's.
+    pub(super) fn get(&self, name: &str) -> Option<&String> {
+        self.values.get(name)
+    }
+
+    /// The names of all of them that have a value.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
     }
 
     /// Arguments of the build nobody asked for.
@@ -138,13 +153,36 @@ impl Scope {
 }
 
 /// Replaces variables.
-pub(super) fn expand(
+fn expand(text: &str, escape: char, values: &dyn Fn(&str) -> Option<String>) -> Result<String, Problem> {
+    Ok(expand_noting(text, escape, values)?.text)
+}
+
+/// A text with its variables replaced, and which they were.
+pub(super) struct Noted {
+    pub(super) text: String,
+    /// Variables with a value.
+    pub(super) set: BTreeSet<String>,
+    /// Variables that have none, and for which none is given in their place.
+    pub(super) unset: BTreeSet<String>,
+}
+
+/// Replaces variables, and notes them.
+pub(super) fn expand_noting(
     text: &str,
     escape: char,
     values: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, Problem> {
-    let expansion = Expansion { escape, values, keep_unset: false, raw_quotes: false };
-    Ok(expansion.expand(text)?.text)
+) -> Result<Noted, Problem> {
+    let set = RefCell::new(BTreeSet::new());
+    let values = |name: &str| {
+        let value = values(name);
+        if value.is_some() {
+            set.borrow_mut().insert(name.to_owned());
+        }
+        value
+    };
+    let expansion = Expansion { escape, values: &values, keep_unset: false, raw_quotes: false };
+    let expanded = expansion.expand(text)?;
+    Ok(Noted { text: expanded.text, set: set.take(), unset: expanded.unset })
 }
 
 /// A problem at a place.

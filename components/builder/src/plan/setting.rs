@@ -4,8 +4,8 @@ use oci::image::Healthcheck;
 
 use super::history::{self, quoted};
 use super::running::with_shell;
-use super::stage::{Planner, Work};
-use super::{Bases, Style};
+use super::stage::{Finished, Planner, Work};
+use super::{Bases, Step, Style};
 use crate::dockerfile::{Command, Health, Instruction, KeyValue, Problem};
 
 impl<B: Bases> Planner<'_, B> {
@@ -15,9 +15,12 @@ impl<B: Bases> Planner<'_, B> {
             Instruction::Env(pairs) => self.env(work, pairs)?,
             Instruction::Label(pairs) => self.label(work, pairs)?,
             Instruction::Cmd(command) => self.cmd(work, command),
-            Instruction::Entrypoint(command) => entrypoint(work, command),
+            Instruction::Entrypoint(command) => self.entrypoint(work, command),
             Instruction::Expose(expose) => self.expose(work, &expose.ports)?,
-            Instruction::Healthcheck(health) => healthcheck(work, health),
+            Instruction::Healthcheck(health) => {
+                self.check_single(work, "HEALTHCHECK");
+                healthcheck(work, health)
+            }
             Instruction::Maintainer(name) => {
                 let name = self.expand(work, name)?;
                 work.finished.config.author.clone_from(&name);
@@ -56,9 +59,35 @@ impl<B: Bases> Planner<'_, B> {
         Ok(())
     }
 
+    /// Labels of the build, which come last.
+    pub(super) fn labels(&self, finished: &mut Finished) {
+        if self.options.labels.is_empty() {
+            return;
+        }
+        let labels = finished.config.config.labels.get_or_insert_default();
+        labels.extend(self.options.labels.clone());
+        if self.options.style == Style::BuildKit {
+            return;
+        }
+        let index = finished.steps.last().map_or(0, |step| step.stage);
+        let configuration = serde_json::to_string(&finished.config.config).unwrap_or_default();
+        let shell = finished.config.config.shell.clone();
+        for (key, value) in &self.options.labels {
+            let text = format!("LABEL {key}={value}");
+            finished.history.push(history::setting(self.options.style, shell.as_deref(), &text));
+            finished.steps.push(Step {
+                stage: index,
+                text,
+                configuration: configuration.clone(),
+                ..Step::default()
+            });
+        }
+    }
+
     fn arg(&self, work: &mut Work, arguments: &[crate::dockerfile::Argument]) -> Result<String, Problem> {
         let mut words = Vec::new();
         for argument in arguments {
+            self.check_argument(work, argument);
             let environment = work.environment().to_vec();
             let value = work.finished.scope.declare(argument, self.globals, &environment)?;
             // The classic words are what the Dockerfile says, not what the build was given.
@@ -88,6 +117,7 @@ impl<B: Bases> Planner<'_, B> {
             if key.is_empty() {
                 return Err(Problem::BlankName { keyword: "ENV" });
             }
+            self.check_secret(work, "ENV", &key);
             let entry = format!("{key}={value}");
             let env = work.finished.config.config.env.get_or_insert_default();
             match env.iter_mut().find(|held| held.split('=').next() == Some(key.as_str())) {
@@ -110,12 +140,34 @@ impl<B: Bases> Planner<'_, B> {
     }
 
     fn cmd(&self, work: &mut Work, command: &Command) -> String {
-        let words = words_of(work, command);
+        let words = self.words_of(work, "CMD", command);
         let config = &mut work.finished.config.config;
         config.cmd = Some(words.clone());
         config.args_escaped = self.options.style == Style::BuildKit;
         work.has_command = true;
         format!("CMD {}", quoted(&words))
+    }
+
+    fn entrypoint(&self, work: &mut Work, command: &Command) -> String {
+        let words = self.words_of(work, "ENTRYPOINT", command);
+        let has_command = work.has_command;
+        let config = &mut work.finished.config.config;
+        config.entrypoint = Some(words.clone()).filter(|words| !words.is_empty());
+        if !has_command {
+            config.cmd = None;
+        }
+        format!("ENTRYPOINT {}", quoted(&words))
+    }
+
+    fn words_of(&self, work: &mut Work, keyword: &'static str, command: &Command) -> Vec<String> {
+        self.check_single(work, keyword);
+        match command {
+            Command::Exec(words) => words.clone(),
+            Command::Shell(line) => {
+                self.check_shell_form(work);
+                with_shell(work.finished.config.config.shell.as_deref(), line.clone())
+            }
+        }
     }
 
     fn expose(&self, work: &mut Work, ports: &[String]) -> Result<String, Problem> {
@@ -124,6 +176,7 @@ impl<B: Bases> Planner<'_, B> {
         for port in ports {
             let expanded = self.expand(work, port)?;
             for word in expanded.split_whitespace() {
+                self.check_port(work, word);
                 written.push(word.to_owned());
                 found.extend(exposed(word)?);
             }
@@ -156,24 +209,6 @@ impl<B: Bases> Planner<'_, B> {
         held.dedup();
         Ok(format!("VOLUME [{}]", paths.join(" ")))
     }
-}
-
-fn words_of(work: &Work, command: &Command) -> Vec<String> {
-    match command {
-        Command::Exec(words) => words.clone(),
-        Command::Shell(line) => with_shell(work.finished.config.config.shell.as_deref(), line.clone()),
-    }
-}
-
-fn entrypoint(work: &mut Work, command: &Command) -> String {
-    let words = words_of(work, command);
-    let has_command = work.has_command;
-    let config = &mut work.finished.config.config;
-    config.entrypoint = Some(words.clone()).filter(|words| !words.is_empty());
-    if !has_command {
-        config.cmd = None;
-    }
-    format!("ENTRYPOINT {}", quoted(&words))
 }
 
 fn healthcheck(work: &mut Work, health: &Health) -> String {
@@ -217,10 +252,11 @@ fn go_rune(letter: char) -> String {
     }
 }
 
-/// `8000-8002/tcp` is three ports.
+/// `8000-8002/tcp` is three ports. Where an address and ports of the host stand before them, they say nothing.
 fn exposed(word: &str) -> Result<Vec<String>, Problem> {
     let bad = || Problem::Port { port: word.to_owned() };
     let (ports, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
+    let ports = ports.rsplit_once(':').map_or(ports, |(_, ports)| ports);
     let protocol = protocol.to_ascii_lowercase();
     if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
         return Err(Problem::Protocol { protocol });

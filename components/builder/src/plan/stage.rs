@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use oci::image::ImageConfig;
 
+use super::check::{Found, Seen};
 use super::history::Past;
 use super::scope::{Globals, Scope, placed_problem};
 use super::{Base, Bases, NamedContext, Options, Plan, PlanError, Step, Style, target};
@@ -24,16 +25,22 @@ pub(super) fn plan<B: Bases>(
 ) -> Result<Plan, PlanError<B::Error>> {
     let target = target(file, options)?;
     let globals = Globals::new(file, options)?;
+    let found = Found::new(file, options)?;
+    found.check_bases(file, options, &globals);
     let mut planner = Planner {
         file,
         options,
         globals: &globals,
+        found,
         bases,
         graph: Graph::default(),
         stages: HashMap::new(),
         images: HashMap::new(),
         depth: 0,
     };
+    if options.only_checks && options.target.is_none() {
+        (0..target).try_for_each(|index| planner.stage(index))?;
+    }
     planner.stage(target)?;
     let mut finished = planner.stages.remove(&target).unwrap_or_default();
     planner.labels(&mut finished);
@@ -43,13 +50,15 @@ pub(super) fn plan<B: Bases>(
     let mut all = super::global_steps(file, options);
     all.extend(others.into_iter().flat_map(|(_, stage)| stage.steps));
     all.append(&mut steps);
+    let (warnings, violation) = planner.found.finish(&file.warnings, options.style);
     Ok(Plan {
         graph: planner.graph,
         steps: all,
         target: finished.root,
         config: finished.config,
         history: finished.history,
-        warnings: file.warnings.clone(),
+        warnings,
+        violation,
         unused_arguments: globals.unused(),
     })
 }
@@ -62,6 +71,8 @@ pub(super) struct Finished {
     pub(super) config: ImageConfig,
     pub(super) history: Vec<Past>,
     pub(super) scope: Scope,
+    /// WORKDIR stands in this stage or one below.
+    pub(super) has_workdir: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -69,6 +80,7 @@ pub(super) struct Planner<'p, B> {
     pub(super) file: &'p Dockerfile,
     pub(super) options: &'p Options,
     pub(super) globals: &'p Globals<'p>,
+    pub(super) found: Found,
     bases: &'p mut B,
     pub(super) graph: Graph,
     stages: HashMap<usize, Finished>,
@@ -89,6 +101,8 @@ pub(super) struct Work {
     pub(super) text: String,
     /// It is a trigger of the image.
     pub(super) is_trigger: bool,
+    /// For the checks.
+    pub(super) seen: Seen,
 }
 
 impl Work {
@@ -135,6 +149,7 @@ impl<B: Bases> Planner<'_, B> {
             lines: None,
             text: String::new(),
             is_trigger: true,
+            seen: Seen::default(),
         };
         self.triggers(&mut work, stage)?;
         work.is_trigger = false;
@@ -203,15 +218,16 @@ impl<B: Bases> Planner<'_, B> {
 
     fn image_stage(
         &mut self,
-        name: &str,
+        written: &str,
         platform: &oci::Platform,
         lines: Lines,
     ) -> Planned<(Finished, String), B> {
-        let name = match self.options.contexts.get(name) {
+        let name = match self.options.contexts.get(written) {
             Some(NamedContext::Image(image)) => image.clone(),
-            _ => name.to_owned(),
+            _ => written.to_owned(),
         };
         let (root, base) = self.image(&name, platform, lines)?;
+        self.found.check_image(written, platform, &base.config.platform, lines);
         let mut config = base.config.clone();
         let history = std::mem::take(&mut config.history).into_iter().map(Past::Known).collect();
         config.rootfs = oci::image::RootFs::default();
@@ -355,31 +371,9 @@ impl<B: Bases> Planner<'_, B> {
     pub(super) fn expand(&self, work: &Work, text: &str) -> Result<String, Problem> {
         let environment = work.environment();
         let scope = &work.finished.scope;
-        super::scope::expand(text, self.file.directives.escape, &|name| scope.get(name, environment))
-    }
-
-    /// Labels of the build, which come last.
-    fn labels(&self, finished: &mut Finished) {
-        if self.options.labels.is_empty() {
-            return;
-        }
-        let labels = finished.config.config.labels.get_or_insert_default();
-        labels.extend(self.options.labels.clone());
-        if self.options.style == Style::BuildKit {
-            return;
-        }
-        let index = finished.steps.last().map_or(0, |step| step.stage);
-        let configuration = serde_json::to_string(&finished.config.config).unwrap_or_default();
-        let shell = finished.config.config.shell.clone();
-        for (key, value) in &self.options.labels {
-            let text = format!("LABEL {key}={value}");
-            finished.history.push(super::history::setting(self.options.style, shell.as_deref(), &text));
-            finished.steps.push(Step {
-                stage: index,
-                text,
-                configuration: configuration.clone(),
-                ..Step::default()
-            });
-        }
+        let escape = self.file.directives.escape;
+        let noted = super::scope::expand_noting(text, escape, &|name| scope.get(name, environment))?;
+        self.note_unset(work, &noted.unset);
+        Ok(noted.text)
     }
 }

@@ -5,7 +5,7 @@ use oci::image::ContainerConfig;
 use super::*;
 use crate::operation::{Exec, Operation, Origin};
 
-/// Every name is an image with one layer; `trigger` has triggers.
+/// Every name is an image with one layer; `trigger` has triggers, `foreign` is of another machine.
 struct Everything(Vec<String>);
 
 impl Bases for Everything {
@@ -23,17 +23,19 @@ impl Bases for Everything {
             on_build,
             ..ContainerConfig::default()
         };
-        let config = ImageConfig { config, platform: platform.clone(), ..ImageConfig::default() };
+        let platform =
+            if name == "foreign" { "linux/s390x".parse().expect("parses") } else { platform.clone() };
+        let config = ImageConfig { config, platform, ..ImageConfig::default() };
         Ok(Base { layers: State::from([]), config, id: format!("id of {name}") })
     }
 }
 
-fn options(style: Style) -> Options {
+pub(super) fn options(style: Style) -> Options {
     let host = Platform { os: "linux".into(), architecture: "amd64".into(), ..Platform::default() };
     Options { platform: host.clone(), host, style, ..Options::default() }
 }
 
-fn plan_with(text: &str, options: &Options) -> Result<Plan, String> {
+pub(super) fn plan_with(text: &str, options: &Options) -> Result<Plan, String> {
     let file = Dockerfile::read(text.as_bytes()).map_err(|error| error.to_string())?;
     Plan::new(&file, options, &mut Everything(Vec::new())).map_err(|error| match error {
         PlanError::File(error) => error.to_string(),

@@ -86,6 +86,11 @@ impl Files {
         Ok(Self { dockerfile, folders })
     }
 
+    /// What the main folder's ignore file says, pattern by pattern.
+    pub(super) fn ignore(&self) -> &[String] {
+        self.folders.get("").map(|local| local.exclude.as_slice()).unwrap_or_default()
+    }
+
     /// Where the folders are.
     pub(super) fn paths(&self) -> BTreeMap<String, PathBuf> {
         self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned())).collect()

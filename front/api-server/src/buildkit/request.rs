@@ -39,6 +39,8 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         network: wish.network.clone().filter(|mode| mode != "default"),
         contexts: contexts(wish)?,
         style: Style::BuildKit,
+        ignore: files.ignore().to_vec(),
+        only_checks: false,
     };
     Ok(BuildRequest {
         dockerfile: wish.filename.clone(),

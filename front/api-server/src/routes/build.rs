@@ -144,8 +144,8 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         host,
         no_cache: query.flag("nocache"),
         network,
-        contexts: BTreeMap::new(),
         style: Style::Classic,
+        ..Options::default()
     };
     let shown: BTreeMap<String, AuthConfig> =
         call.exchange.head.header("x-registry-config").and_then(decode).unwrap_or_default();

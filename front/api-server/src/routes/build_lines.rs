@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use api::image::Progress;
-use builder::dockerfile::WarningKind;
+use builder::dockerfile::Finding;
 use builder::plan::{Plan, Step};
 use builder::solve::{Done, Event};
 use builder::{Operation, VertexId};
@@ -120,7 +120,7 @@ impl<'k> Lines<'k> {
     /// What the classic builder says of a Dockerfile before it begins.
     fn warn(&self, plan: &Plan) {
         let mut told = false;
-        for warning in plan.warnings.iter().filter(|warning| warning.kind == WarningKind::NoEmptyContinuation)
+        for warning in plan.warnings.iter().filter(|warning| warning.finding == Finding::NoEmptyContinuation)
         {
             let is_there =
                 |lines: builder::dockerfile::Lines| (lines.first..=lines.last).contains(&warning.lines.first);
