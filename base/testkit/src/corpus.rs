@@ -222,7 +222,7 @@ fn sums(text: &str) -> String {
 }
 
 /// Puts the files of a case into a folder.
-fn write(folder: &Path, case: &Case) {
+pub fn write(folder: &Path, case: &Case) {
     std::fs::create_dir_all(folder).expect("make the case's folder");
     let set_mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set a mode");
