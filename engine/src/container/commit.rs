@@ -22,9 +22,9 @@ pub(crate) fn commit(inner: &Inner, parameters: CommitParameters) -> Result<Stri
     let name = image::target_name(&parameters.repository, &parameters.tag)?;
     let container = inner.find(&parameters.container)?;
     let record = container.record();
-    let mut wanted = parameters.config.clone().unwrap_or_default();
-    config::apply(&mut wanted, &parameters.changes)?;
     let own: Config = record.documents.config.read().doing(|| "reading the configuration".to_owned())?;
+    let mut wanted = parameters.config.clone().unwrap_or_else(|| own.clone());
+    config::apply(&mut wanted, &parameters.changes)?;
     merge::merge(&mut wanted, &inherited(&own));
     let parent = inner.storage.images.find(&record.image_id).ok();
     let parent = parent.map(|parent| match &record.image_manifest {

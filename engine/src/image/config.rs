@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use api::container::{Config, HealthConfig};
-use oci::image::{ContainerConfig, Healthcheck};
+use builder::dockerfile::{Instruction, Problem};
+use builder::plan::{Base, Bases, Options, PlanError};
+use builder::{Dockerfile, Plan};
+use oci::Platform;
+use oci::image::{ContainerConfig, Healthcheck, ImageConfig};
 
 use crate::{Error, Result};
 
@@ -65,193 +69,99 @@ fn health(check: &HealthConfig) -> Healthcheck {
     }
 }
 
-/// Applies `--change` instructions to a configuration.
+/// Instructions that may change an image without building it.
+const CHANGES: [&str; 11] = [
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Applies `--change` instructions to a configuration: they are planned as those of a Dockerfile.
 ///
 /// # Errors
-/// `BOGUS is not a valid change command`.
+/// `BOGUS is not a valid change command`, and what is wrong with one that is.
 pub(crate) fn apply(config: &mut Config, changes: &[String]) -> Result<()> {
-    for line in
-        changes.iter().flat_map(|change| change.lines()).map(str::trim).filter(|line| !line.is_empty())
-    {
-        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        apply_one(config, &word.to_ascii_uppercase(), word, rest.trim())?;
+    if changes.iter().all(|change| change.trim().is_empty()) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn apply_one(config: &mut Config, word: &str, original: &str, rest: &str) -> Result<()> {
-    let needs = |rest: &str| {
-        if rest.is_empty() {
-            let count =
-                if matches!(word, "USER" | "WORKDIR" | "STOPSIGNAL") { "exactly" } else { "at least" };
-            return Err(Error::invalid(format!("{word} requires {count} one argument")));
-        }
-        Ok(())
-    };
-    match word {
-        "CMD" => config.cmd = Some(command(rest, config.shell.as_deref())),
-        "ENTRYPOINT" => config.entrypoint = Some(command(rest, config.shell.as_deref())),
-        "ENV" => {
-            needs(rest)?;
-            set_env(config, rest);
-        }
-        "EXPOSE" => {
-            needs(rest)?;
-            expose(config, rest)?;
-        }
-        "LABEL" => {
-            needs(rest)?;
-            config.labels.get_or_insert_default().extend(pairs(rest));
-        }
-        "ONBUILD" => {
-            needs(rest)?;
-            config.on_build.get_or_insert_default().push(rest.to_owned());
-        }
-        "USER" => {
-            needs(rest)?;
-            rest.clone_into(&mut config.user);
-        }
-        "VOLUME" => {
-            needs(rest)?;
-            let paths =
-                json_list(rest).unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect());
-            for path in paths {
-                config.volumes.get_or_insert_default().insert(path, api::Empty::default());
-            }
-        }
-        "WORKDIR" => {
-            needs(rest)?;
-            let joined = if rest.starts_with('/') {
-                rest.to_owned()
-            } else {
-                format!("{}/{rest}", config.working_dir)
-            };
-            config.working_dir = model::path::clean(&format!("/{joined}"));
-        }
-        "STOPSIGNAL" => {
-            needs(rest)?;
-            rest.parse::<model::Signal>().map_err(Error::from_kinded)?;
-            config.stop_signal = rest.to_owned();
-        }
-        "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
-        _ => return Err(Error::invalid(format!("{original} is not a valid change command"))),
-    }
-    Ok(())
-}
-
-fn set_env(config: &mut Config, rest: &str) {
-    for (key, value) in pairs(rest) {
-        let env = config.env.get_or_insert_default();
-        env.retain(|entry| entry.split('=').next() != Some(key.as_str()));
-        env.push(format!("{key}={value}"));
-    }
-}
-
-fn expose(config: &mut Config, rest: &str) -> Result<()> {
-    for port in rest.split_whitespace() {
-        let key = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
-        let number = key.split(['/', '-']).next().unwrap_or("");
-        if number.parse::<u16>().is_err() {
-            return Err(Error::invalid(format!("Invalid containerPort: {port}")));
-        }
-        config.exposed_ports.get_or_insert_default().insert(key, api::Empty::default());
-    }
-    Ok(())
-}
-
-fn json_list(text: &str) -> Option<Vec<String>> {
-    serde_json::from_str(text).ok()
-}
-
-/// The exec form as it is, the shell form below a shell.
-fn command(text: &str, shell: Option<&[String]>) -> Vec<String> {
-    json_list(text).unwrap_or_else(|| {
-        let default = ["/bin/sh".to_owned(), "-c".to_owned()];
-        let mut words = shell.unwrap_or(&default).to_vec();
-        words.push(text.to_owned());
-        words
-    })
-}
-
-/// `a=b c="d e"`, or the old `a b c` where the rest is one value.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let words = words(text);
-    if !words.first().is_some_and(|word| word.contains('=')) {
-        let (key, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        return vec![(key.to_owned(), value.trim().to_owned())];
-    }
-    words
-        .iter()
-        .map(|word| word.split_once('=').unwrap_or((word, "")))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
-}
-
-/// Words as a shell would split them: quotes keep blanks, a backslash keeps the next character.
-fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut inside = false;
-    let mut quote = None;
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match (quote, letter) {
-            (Some(open), letter) if letter == open => quote = None,
-            (Some('\''), letter) => word.push(letter),
-            (_, '\\') => word.extend(letters.next()),
-            (Some(_), letter) => word.push(letter),
-            (None, '"' | '\'') => {
-                quote = Some(letter);
-                inside = true;
-            }
-            (None, letter) if letter.is_whitespace() => {
-                if inside {
-                    words.push(std::mem::take(&mut word));
-                }
-                inside = false;
-            }
-            (None, letter) => {
-                word.push(letter);
-                inside = true;
-            }
+    let file = format!("FROM image\n{}\n", changes.join("\n"));
+    let file = Dockerfile::read(file.as_bytes()).map_err(|error| refusal(error.problem))?;
+    let [stage] = file.stages.as_slice() else { return Err(no_change("FROM")) };
+    for instruction in &stage.instructions {
+        if !CHANGES.iter().any(|keyword| keyword.eq_ignore_ascii_case(instruction.keyword())) {
+            return Err(no_change(instruction.keyword()));
         }
     }
-    if inside {
-        words.push(word);
-    }
-    words
-}
-
-fn healthcheck(text: &str) -> Result<HealthConfig> {
-    let mut check = HealthConfig::default();
-    let mut rest = text;
-    while let Some(option) = rest.strip_prefix("--") {
-        let (option, after) = option.split_once(char::is_whitespace).unwrap_or((option, ""));
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let duration = || model::duration::parse_nanoseconds(value).map_err(Error::from_kinded);
-        match name {
-            "interval" => check.interval = duration()?,
-            "timeout" => check.timeout = duration()?,
-            "start-period" => check.start_period = duration()?,
-            "start-interval" => check.start_interval = duration()?,
-            "retries" => {
-                check.retries =
-                    value.parse().map_err(|_| Error::invalid(format!("invalid retries: {value}")))?;
-            }
-            _ => return Err(Error::invalid(format!("unknown flag: {name}"))),
-        }
-        rest = after.trim_start();
-    }
-    let (kind, command_text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    check.test = Some(match kind.to_ascii_uppercase().as_str() {
-        "NONE" => vec!["NONE".to_owned()],
-        "CMD" => match json_list(command_text.trim()) {
-            Some(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
-            None => vec!["CMD-SHELL".to_owned(), command_text.trim().to_owned()],
-        },
-        _ => return Err(Error::invalid(format!("Unknown type \"{kind}\" in HEALTHCHECK (try CMD)"))),
+    let sets_path = stage.instructions.iter().any(|instruction| match &instruction.value {
+        Instruction::Env(pairs) => pairs.iter().any(|pair| pair.key == "PATH"),
+        _ => false,
     });
-    Ok(check)
+    let before = from_document(config);
+    let has_path = before.env.iter().flatten().any(|entry| entry.starts_with("PATH="));
+    let options = Options { platform: Platform::host(), host: Platform::host(), ..Options::default() };
+    let plan = Plan::new(&file, &options, &mut Only(before)).map_err(|error| match error {
+        PlanError::File(error) => refusal(error.problem),
+        PlanError::Base { error, .. } => error,
+    })?;
+    let mut after = plan.config.config;
+    if !has_path && !sets_path {
+        // Builds give it to every image.
+        after.env =
+            after.env.map(|env| env.into_iter().filter(|entry| !entry.starts_with("PATH=")).collect());
+    }
+    change(config, &after);
+    Ok(())
+}
+
+/// The one image there is to change.
+struct Only(ContainerConfig);
+
+impl Bases for Only {
+    type Error = Error;
+
+    fn base(&mut self, _: &str, _: &Platform) -> Result<Base> {
+        // Its own triggers stay what they are.
+        let config = ContainerConfig { on_build: None, ..self.0.clone() };
+        Ok(Base { config: ImageConfig { config, ..ImageConfig::default() }, ..Base::default() })
+    }
+}
+
+fn refusal(problem: Problem) -> Error {
+    match problem {
+        Problem::Unknown { keyword } => no_change(&keyword),
+        Problem::Signal { signal } => Error::invalid(format!("invalid signal: {signal}")),
+        problem => Error::invalid(problem.to_string()),
+    }
+}
+
+fn no_change(keyword: &str) -> Error {
+    Error::invalid(format!("{keyword} is not a valid change command"))
+}
+
+/// Takes over what instructions can change.
+fn change(config: &mut Config, changed: &ContainerConfig) {
+    let changed = document(changed);
+    config.user = changed.user;
+    config.exposed_ports = changed.exposed_ports;
+    config.env = changed.env.filter(|env| !env.is_empty() || config.env.is_some());
+    config.cmd = changed.cmd;
+    config.healthcheck = changed.healthcheck;
+    config.volumes = changed.volumes;
+    config.working_dir = changed.working_dir;
+    config.entrypoint = changed.entrypoint;
+    config.labels = changed.labels;
+    config.stop_signal = changed.stop_signal;
+    if let Some(triggers) = changed.on_build {
+        config.on_build.get_or_insert_default().extend(triggers);
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +181,7 @@ mod tests {
             "CMD [\"a\",\"b\"]",
             "ENTRYPOINT run it",
             "ENV A=1 B=\"x y\"",
+            "ENV E=$A",
             "env C d e",
             "EXPOSE 80 53/udp",
             "LABEL k=v",
@@ -283,7 +194,7 @@ mod tests {
         ]);
         assert_eq!(config.cmd.unwrap(), ["a", "b"]);
         assert_eq!(config.entrypoint.unwrap(), ["/bin/sh", "-c", "run it"]);
-        assert_eq!(config.env.unwrap(), ["A=1", "B=x y", "C=d e"]);
+        assert_eq!(config.env.unwrap(), ["A=1", "B=x y", "E=1", "C=d e"]);
         assert_eq!(config.exposed_ports.unwrap().into_keys().collect::<Vec<_>>(), ["53/udp", "80/tcp"]);
         assert_eq!((config.user.as_str(), config.working_dir.as_str()), ("web", "/a/b"));
         let check = config.healthcheck.unwrap();
@@ -295,9 +206,18 @@ mod tests {
 
     #[test]
     fn other_instructions_are_refused() {
-        for word in ["BOGUS x", "RUN x"] {
+        for word in ["BOGUS x", "RUN x", "FROM x", "ARG x"] {
             let error = apply(&mut Config::default(), &[word.to_owned()]).unwrap_err();
             assert_eq!(error.message(), format!("{} is not a valid change command", &word[..word.len() - 2]));
+        }
+        for (wrong, text) in [
+            ("LABEL", "LABEL requires at least one argument"),
+            ("EXPOSE foo", "Invalid containerPort: foo"),
+            ("STOPSIGNAL foo", "invalid signal: foo"),
+            ("onbuild from x", "FROM isn't allowed as an ONBUILD trigger"),
+        ] {
+            let error = apply(&mut Config::default(), &[wrong.to_owned()]).unwrap_err();
+            assert_eq!(error.message(), text);
         }
     }
 }

@@ -212,7 +212,7 @@ fn long_form_an_application_out_of_a_repository() {
     assert!(Command::new("sh").args(["-c", script]).current_dir(&xe).status().expect("git runs").success());
     let pathless = engine.wharf(&["build", "-t", "rapa/xe:1.0"]);
     assert_ne!(pathless.code, 0);
-    assert!(pathless.stderr.contains("requires exactly 1 argument"), "{pathless:?}");
+    assert!(pathless.stderr.contains("requires 1 argument"), "{pathless:?}");
     engine.wharf(&["build", "-t", "rapa/xe:1.0", &xe.to_string_lossy()]).ok();
     wharf(&engine, "run -d --name xe -p 127.0.0.1:0:80 rapa/xe:1.0");
     assert_eq!(page(published(&engine, "xe", "80"), "/xe/index.php"), "xe 42\n");
