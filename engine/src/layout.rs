@@ -9,6 +9,7 @@
 //!   snapshots/ ...                components/snapshot
 //!   volumes/<name>/_data          components/volume
 //!   build-mounts/<id>/            cache mounts of builds
+//!   build-history/<digest>        what builds said
 //!   tmp/                          emptied at each start
 //! <exec-root>/                    0700
 //!   containers/<id>/              shim.sock exit.json record.json     (auto-removed containers only)
@@ -72,6 +73,11 @@ impl Layout {
     /// Folders of clients, kept from build to build.
     pub fn build_contexts_dir(&self) -> PathBuf {
         self.data_root.join("build-contexts")
+    }
+
+    /// What builds that have ended said.
+    pub fn build_history_dir(&self) -> PathBuf {
+        self.data_root.join("build-history")
     }
 
     /// Volumes.

@@ -29,6 +29,7 @@ pub(crate) use inherited::{defaults, health_document};
 pub(crate) struct Storage {
     pub(crate) images: Images,
     pub(crate) build_cache: crate::build::Cache,
+    pub(crate) build_history: crate::build::History,
     pub(crate) snapshots: Snapshots,
     pub(crate) volumes: Volumes,
 }
@@ -71,6 +72,7 @@ impl Storage {
         Ok(Self {
             images: images.map_err(Error::from_kinded)?,
             build_cache,
+            build_history: crate::build::History::open(store, layout)?,
             snapshots: Snapshots::open(&layout.snapshot_dir(), driver).map_err(Error::from_kinded)?,
             volumes: Volumes::open(&layout.volume_dir(), store.clone()).map_err(Error::from_kinded)?,
         })

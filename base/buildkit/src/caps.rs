@@ -24,7 +24,7 @@ pub struct ApiCap {
 }
 
 /// What the gateway can be asked for; the list the Docker engine's own BuildKit gives for the methods there are here.
-pub const FRONTEND: [&str; 13] = [
+pub const FRONTEND: [&str; 15] = [
     "solve.base",
     "solve.inlinereturn",
     "resolveimage",
@@ -36,6 +36,8 @@ pub const FRONTEND: [&str; 13] = [
     "statfile",
     "importcaches",
     "proto.refarray",
+    "reference.output",
+    "frontend.inputs",
     "frontend.caps",
     "gateway.solve.evaluate",
 ];

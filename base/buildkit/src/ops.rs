@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use oci::Digest;
+use prost::Message as _;
+
 /// A graph: its operations as bytes, each named by the digest of these, the last one naming the result.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Definition {
@@ -181,4 +184,38 @@ pub struct Position {
     /// Counted from 0.
     #[prost(int32, tag = "2")]
     pub character: i32,
+}
+
+impl Definition {
+    /// A graph of one source.
+    pub fn of_source(identifier: &str) -> Self {
+        let source = SourceOp { identifier: identifier.to_owned(), attrs: BTreeMap::new() };
+        let source = Op { source: Some(source), ..Op::default() }.encode_to_vec();
+        let digest = Digest::of(&source).to_string();
+        let end = Op { inputs: vec![Input { digest: digest.clone(), index: 0 }], ..Op::default() };
+        // Clients look for what is known about each operation.
+        let metadata = BTreeMap::from([(digest, OpMetadata::default())]);
+        Self { def: vec![source, end.encode_to_vec()], metadata, source: None }
+    }
+
+    /// The identifier of the source that is all of this graph; none when it is more than that.
+    pub fn only_source(&self) -> Option<String> {
+        let [source, _] = self.def.as_slice() else { return None };
+        Some(Op::decode(source.as_slice()).ok()?.source?.identifier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_of_one_source_ends_with_it() {
+        let graph = Definition::of_source("git://example.test/x");
+        assert_eq!(graph.only_source().as_deref(), Some("git://example.test/x"));
+        let end = Op::decode(graph.def[1].as_slice()).expect("decodes");
+        assert_eq!(end.inputs[0].digest, Digest::of(&graph.def[0]).to_string());
+        assert!(graph.metadata.contains_key(&end.inputs[0].digest));
+        assert_eq!(Definition { def: vec![vec![0xff], Vec::new()], ..graph }.only_source(), None);
+    }
 }

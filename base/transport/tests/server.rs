@@ -66,6 +66,11 @@ impl Handler for Show {
                 }
                 stream.finish().unwrap();
             }
+            "*" if exchange.head.is_preface() => {
+                let taken = exchange.surrender().unwrap();
+                let mut socket = &taken.socket;
+                socket.write_all(&taken.early).unwrap();
+            }
             "/hang" => {
                 let gone = self.gone.clone();
                 let (ended, end) = mpsc::channel();
@@ -290,6 +295,24 @@ fn sockets_are_handed_over_with_what_was_sent_early() {
         assert!(answer.ends_with("\n\nearly"), "{answer}");
         assert_eq!(answer.contains("Upgrade: tcp"), !headers.is_empty());
     }
+}
+
+#[test]
+fn http2_from_the_first_byte_is_handed_over_unread() {
+    let fixture = Fixture::start();
+    let mut socket = fixture.connect();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // In two pieces, neither of which is a request of HTTP/1.
+    socket.write_all(&preface[..10]).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    socket.write_all(&preface[10..]).unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, preface);
+    // Almost that is nothing at all.
+    let mut socket = fixture.connect();
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").unwrap();
+    assert!(read_until(&mut socket, "\r\n").starts_with("HTTP/1.1 400 "));
 }
 
 #[test]

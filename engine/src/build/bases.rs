@@ -30,41 +30,23 @@ impl Bases for Finder<'_> {
         if let Some(base) = self.known.get(&key) {
             return Ok(base.clone());
         }
-        let image = match self.here(name, platform)?.filter(|_| !self.request.pull) {
+        let here = || here(self.inner, self.request, name, platform);
+        let image = match here()?.filter(|_| !self.request.pull) {
             Some(image) => image,
             None => {
                 self.pull(name, platform)?;
                 let missing = || Error::not_found(format!("No such image: {name}"));
-                self.here(name, platform)?.ok_or_else(missing)?
+                here()?.ok_or_else(missing)?
             }
         };
         crate::image::note_use(self.inner, image.id.as_str());
-        let layers: Vec<Layer> = image
-            .layers
-            .iter()
-            .map(|layer| Layer { diff_id: layer.diff_id.clone(), blob: layer.blob.clone() })
-            .collect();
-        let base = Base { layers: layers.into(), config: image.config.clone(), id: image.id.to_string() };
+        let base = of_image(&image);
         self.known.insert(key, base.clone());
         Ok(base)
     }
 }
 
 impl Finder<'_> {
-    /// The image of this name on this platform, if it is here.
-    fn here(&self, name: &str, platform: &Platform) -> Result<Option<::image::Image>> {
-        match self.inner.storage.images.find(name) {
-            Ok(found) => {
-                // An image for another machine is taken where no platform was asked for, as with Docker.
-                let on = found.on(platform);
-                let any = !self.request.explicit_platform;
-                Ok(on.or_else(|| any.then(|| ::image::Image::clone(&found))))
-            }
-            Err(error) if model::Kinded::kind(&error) == model::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::from_kinded(error)),
-        }
-    }
-
     fn pull(&self, name: &str, platform: &Platform) -> Result<()> {
         let reference: Reference = name.parse().map_err(Error::from_kinded)?;
         let caller = Caller {
@@ -81,4 +63,30 @@ impl Finder<'_> {
         let mut progress = |progress| self.observer.fetching(progress);
         images.pull(&parameters, &mut progress, &self.cancel.shared.pulls)
     }
+}
+
+/// The image of this name on this platform, if it is here.
+pub(super) fn here(
+    inner: &Inner,
+    request: &BuildRequest,
+    name: &str,
+    platform: &Platform,
+) -> Result<Option<::image::Image>> {
+    match inner.storage.images.find(name) {
+        Ok(found) => {
+            // An image for another machine is taken where no platform was asked for, as with Docker.
+            let on = found.on(platform);
+            let any = !request.explicit_platform;
+            Ok(on.or_else(|| any.then(|| ::image::Image::clone(&found))))
+        }
+        Err(error) if model::Kinded::kind(&error) == model::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::from_kinded(error)),
+    }
+}
+
+/// An image as something to build from.
+pub(super) fn of_image(image: &::image::Image) -> Base {
+    let layer = |layer: &::image::Layer| Layer { diff_id: layer.diff_id.clone(), blob: layer.blob.clone() };
+    let layers: Vec<Layer> = image.layers.iter().map(layer).collect();
+    Base { layers: layers.into(), config: image.config.clone(), id: image.id.to_string() }
 }

@@ -29,7 +29,7 @@ pub(super) struct Repository {
 }
 
 /// Whether an address is that of a repository: by its scheme, or an ending that says so.
-pub(super) fn is_repository(address: &str) -> bool {
+pub fn is_repository(address: &str) -> bool {
     let bare = address.split(['#', '?']).next().unwrap_or(address);
     let web = bare.starts_with("http://") || bare.starts_with("https://");
     address.starts_with("git://")

@@ -3,9 +3,12 @@
 mod bases;
 mod cache;
 mod caches;
+mod check;
 mod copying;
+mod elsewhere;
 mod files;
 mod git;
+mod history;
 mod job;
 mod kept;
 mod materialise;
@@ -30,6 +33,10 @@ use model::{ContainerId, ErrorKind};
 use registry_client::Stop;
 
 pub(crate) use cache::Cache;
+pub use elsewhere::ForeignContext;
+pub use git::is_repository;
+pub(crate) use history::History;
+pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
 pub(crate) use run::SCRATCH;

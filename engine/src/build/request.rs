@@ -107,10 +107,10 @@ pub struct Received {
 }
 
 /// A folder that goes when it is no longer used.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
-    fn new(inner: &Inner) -> Result<Self> {
+    pub(super) fn new(inner: &Inner) -> Result<Self> {
         let folder = inner.layout.temporary_dir().join(format!("context-{}", model::id::random_hex()));
         store::file::make_private_dir(&folder).doing(|| format!("making folder {}", folder.display()))?;
         Ok(Self(folder))
@@ -156,7 +156,7 @@ pub(super) fn receive(
         }
         ContextSource::Remote(address) => {
             let folder = Temporary::new(inner)?;
-            let (files, dockerfile) = remote(inner, &address, &folder.0, stop)?;
+            let (files, dockerfile) = remote(inner, &address, &folder.0, false, stop)?;
             text = text.or(dockerfile);
             folders.insert(String::new(), open(&files, Ignore::default(), true)?);
             temporary = Some(folder);
@@ -190,9 +190,15 @@ fn understand(text: &[u8], options: &Options) -> Result<Dockerfile> {
 }
 
 /// Gets a context from elsewhere into a folder: where its files are, and the Dockerfile if it is nothing but that.
-fn remote(inner: &Inner, address: &str, folder: &Path, stop: &Stop) -> Result<(PathBuf, Option<Vec<u8>>)> {
+pub(super) fn remote(
+    inner: &Inner,
+    address: &str,
+    folder: &Path,
+    keep_git_dir: bool,
+    stop: &Stop,
+) -> Result<(PathBuf, Option<Vec<u8>>)> {
     if git::is_repository(address) {
-        let files = Repository::parse(address)?.check_out(folder, false, None, stop)?;
+        let files = Repository::parse(address)?.check_out(folder, keep_git_dir, None, stop)?;
         return Ok((files, None));
     }
     if !address.starts_with("http://") && !address.starts_with("https://") {
@@ -228,7 +234,7 @@ fn in_place(path: &Path, device: u64, inode: u64) -> Result<Folder> {
     open(path, Ignore::default(), false)
 }
 
-fn unpack(stream: &mut (dyn Read + Send), folder: &Path) -> Result<()> {
+pub(super) fn unpack(stream: &mut (dyn Read + Send), folder: &Path) -> Result<()> {
     let root = RootDir::open(folder).doing(|| format!("opening {}", folder.display()))?;
     let mut buffered = std::io::BufReader::with_capacity(256 << 10, stream);
     let start = std::io::BufRead::fill_buf(&mut buffered).doing(|| "reading the build context".to_owned())?;
@@ -249,10 +255,10 @@ fn unpack(stream: &mut (dyn Read + Send), folder: &Path) -> Result<()> {
 }
 
 fn dockerfile(folder: &Folder, wanted: &str) -> Result<Vec<u8>> {
-    let found = read(folder, wanted)?;
+    let found = read(&folder.root, wanted)?;
     let found = match (found, wanted) {
         // The name in small letters, where no other was given.
-        (None, "Dockerfile") => read(folder, "dockerfile")?,
+        (None, "Dockerfile") => read(&folder.root, "dockerfile")?,
         (found, _) => found,
     };
     let bytes =
@@ -265,10 +271,10 @@ fn dockerfile(folder: &Folder, wanted: &str) -> Result<Vec<u8>> {
 
 /// The ignore file's patterns; Dockerfile and ignore file themselves are hidden only from the build's instructions.
 fn ignore(folder: &Folder, dockerfile: &str) -> Result<Ignore> {
-    let own = read(folder, &format!("{dockerfile}.dockerignore"))?;
+    let own = read(&folder.root, &format!("{dockerfile}.dockerignore"))?;
     let bytes = match own {
         Some(bytes) => Some(bytes),
-        None => read(folder, ".dockerignore")?,
+        None => read(&folder.root, ".dockerignore")?,
     };
     let Some(bytes) = bytes else { return Ok(Ignore::default()) };
     Ignore::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Error::invalid(error.to_string()))
@@ -285,8 +291,9 @@ fn of_builder(all: &Ignore, dockerfile: &str) -> Result<Ignore> {
     Ignore::new(hidden.iter().map(String::as_str)).map_err(|error| Error::invalid(error.to_string()))
 }
 
-fn read(folder: &Folder, path: &str) -> Result<Option<Vec<u8>>> {
-    let Ok(file) = folder.root.open_regular(path) else { return Ok(None) };
+/// The bytes of a file that may not be long; none when there is no such file.
+pub(super) fn read(root: &RootDir, path: &str) -> Result<Option<Vec<u8>>> {
+    let Ok(file) = root.open_regular(path) else { return Ok(None) };
     let mut bytes = Vec::new();
     std::fs::File::from(file)
         .take(LONGEST + 1)

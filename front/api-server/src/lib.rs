@@ -84,6 +84,9 @@ impl ApiServer {
 
 impl Handler for ApiServer {
     fn handle(&self, exchange: &mut Exchange<'_>) {
+        if exchange.head.is_preface() {
+            return routes::build_session::direct(exchange, &self.doors);
+        }
         let found = Target::parse(&exchange.head.path).and_then(|target| {
             let (route, parameters) = router::find(routes::TABLE, &exchange.head.method, &target.path)?;
             Some((route.action, parameters, target.version))

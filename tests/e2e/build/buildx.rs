@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use testkit::engine::run;
+use testkit::lying::{Registry, Reply, Request};
 use testkit::{Engine, Output, census, http, peers};
 
 use super::classic::wait_until;
@@ -92,7 +93,7 @@ fn two_stages_and_a_secret_are_built_once() {
         "[stage-1 2/4] COPY --from=base /x /y",
         "[stage-1 3/4] COPY f /f",
         "[stage-1 4/4] RUN --mount=type=secret",
-        "naming to docker.io/library/two:1 done",
+        "naming to docker.io/library/two:1",
     ] {
         assert!(first.contains(name), "no {name:?} in {first}");
     }
@@ -277,6 +278,100 @@ fn the_cache_is_listed_and_pruned_by_buildx() {
     let again = bench.build(&folder, &[]);
     assert!(!step(&again, "[2/2]").iter().any(|line| line.ends_with("CACHED")), "{again}");
     assert!(bench.buildx(&["ls"]).ok().contains("running"));
+}
+
+#[test]
+fn stages_and_parameters_are_told() {
+    let Some(bench) = Bench::new() else { return };
+    let text = "# V is a version\nARG V=1\nFROM busybox AS base\nARG V\nFROM base\nRUN --mount=type=secret,id=k,required true\n";
+    let folder = bench.folder("asked", &[("Dockerfile", text)]).display().to_string();
+    let ask = |what: &str| {
+        let mut command = bench.command(&["build", "--progress=plain", &format!("--print={what}"), &folder]);
+        run(command.env("BUILDX_EXPERIMENTAL", "1"), None)
+    };
+    assert_eq!(ask("targets").ok(), "TARGET    DESCRIPTION\nbase      \n(default)");
+    let outline = ask("outline");
+    assert!(
+        outline.ok().starts_with("BUILD ARG   VALUE   DESCRIPTION\nV           1       is a version"),
+        "{outline:?}"
+    );
+    assert!(outline.ok().contains("SECRET   REQUIRED\nk        true"), "{outline:?}");
+    assert!(
+        ask("subrequests.describe").ok().contains("frontend.")
+            || ask("subrequests.describe").ok().contains("outline ")
+    );
+    let unknown = ask("nonsense");
+    assert_ne!(unknown.code, 0);
+    assert!(unknown.stderr.contains("unsupported request frontend.nonsense"), "{unknown:?}");
+    assert_eq!(bench.engine.wharf(&["images", "-qf", "dangling=true"]).ok(), "", "nothing was built");
+}
+
+#[test]
+fn checks_warn_beside_a_build_and_answer_instead_of_one() {
+    let Some(bench) = Bench::new() else { return };
+    let folder = bench.folder("warned", &[("Dockerfile", "FROM busybox\nMAINTAINER me\nCMD echo\n")]);
+    let said = bench.build(&folder, &["-t", "warned"]);
+    assert!(said.contains("2 warnings found"), "{said}");
+    let at = folder.display().to_string();
+    let shown = bench.buildx(&["--debug", "build", "--progress=plain", &at]).stderr;
+    for line in
+        ["MaintainerDeprecated: Maintainer instruction is deprecated", "(line 2)", ">>> MAINTAINER me"]
+    {
+        assert!(shown.contains(line), "no {line:?} in {shown}");
+    }
+    let ask = |file: &str| {
+        let folder = bench.folder("warned", &[("Asked", file)]);
+        let at = folder.join("Asked").display().to_string();
+        let folder = folder.display().to_string();
+        let mut command = bench.command(&["build", "--progress=plain", "--print=lint", "-f", &at, &folder]);
+        run(command.env("BUILDX_EXPERIMENTAL", "1"), None)
+    };
+    let found = ask("FROM 127.0.0.1:1/nowhere\nMAINTAINER me\n");
+    let expected =
+        "WARNING: MaintainerDeprecated - https://docs.docker.com/go/dockerfile/rule/maintainer-deprecated/\n";
+    assert!(found.ok().contains(expected), "{found:?}");
+    assert!(found.ok().contains("   2 | >>> MAINTAINER me"), "{found:?}");
+    assert!(!ask("FROM scratch\nCOPY . /\n").stdout.contains("WARNING"));
+}
+
+#[test]
+fn contexts_come_from_addresses() {
+    let Some(bench) = Bench::new() else { return };
+    let remote = bench.folder(
+        "remote",
+        &[("Dockerfile", "FROM busybox\nCOPY f /f\nCOPY --from=other data /data\n"), ("f", "remote\n")],
+    );
+    let archive = super::support::pack(&remote);
+    let site = Registry::start(move |request: &Request| match request.path.as_str() {
+        "/context.tar" => Reply::new(200, archive.clone()),
+        "/data" => Reply::new(200, "by http\n"),
+        _ => Reply::new(404, ""),
+    });
+    let context = format!("other=http://{}/data", site.address());
+    let main = format!("http://{}/context.tar", site.address());
+    let output =
+        bench.buildx(&["build", "--progress=plain", "--build-context", &context, "-t", "remote", &main]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stderr.contains("[internal] load remote build context"), "{output:?}");
+    assert!(output.stderr.contains("[context other] http://"), "{output:?}");
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "remote", "cat", "/f", "/data"]).ok(), "remote\nby http");
+}
+
+#[test]
+fn a_remote_driver_speaks_http2_from_the_first_byte() {
+    let Some(bench) = Bench::new() else { return };
+    let folder =
+        bench.folder("direct", &[("Dockerfile", "FROM busybox\nCOPY f /f\nRUN cat /f\n"), ("f", "direct\n")]);
+    let address = format!("unix://{}", bench.engine.socket_path().display());
+    let made = bench.buildx(&["create", "--driver", "remote", "--name", "far", &address]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let target = bench.engine.root().join("far");
+    let output = format!("type=local,dest={}", target.display());
+    let said = bench.build(&folder, &["--builder", "far", "-o", &output]);
+    assert!(step(&said, "[3/3] RUN cat /f").iter().any(|line| line.ends_with(" direct")), "{said}");
+    assert_eq!(fs::read_to_string(target.join("f")).expect("there"), "direct\n");
+    assert!(bench.buildx(&["inspect", "far"]).ok().contains("running"));
+    assert!(bench.buildx(&["du", "--builder", "far"]).ok().contains("Total:"));
 }
 
 #[test]

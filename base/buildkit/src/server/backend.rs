@@ -6,9 +6,10 @@ use std::sync::Arc;
 use grpc::{Cancellation, Code, Status};
 
 use super::{Progress, Wish};
-use crate::control::{DiskUsageRequest, PruneRequest, UsageRecord};
+use crate::control::{BuildHistoryRecord, DiskUsageRequest, PruneRequest, UsageRecord};
 use crate::fsutil::Stat;
 use crate::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
+use crate::ops::Definition;
 use crate::session::Session;
 use crate::worker::{BuildkitVersion, WorkerRecord};
 
@@ -22,6 +23,16 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why not, as the client reads it, with what is in [`crate::errdefs`] as details.
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status>;
+
+    /// Answers a question about the Dockerfile, [`Wish::subrequest`], instead of building it.
+    ///
+    /// # Errors
+    /// For questions that are not known, with [`crate::errdefs::subrequest`], and Dockerfiles that are none.
+    fn answer(&self, wish: &Wish, job: &Job) -> Result<BTreeMap<String, Vec<u8>>, Status>;
+
+    /// A graph that stands for a result, so that the client can make it the input of another build; that build is given
+    /// the graph in [`Wish::inputs`] while the result is held.
+    fn definition(&self, built: &Self::Built) -> Definition;
 
     /// What a client may know of a result: `containerimage.config` and such.
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>>;
@@ -48,6 +59,30 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the filters are wrong, or something cannot be removed.
     fn prune(&self, request: &PruneRequest) -> Result<Vec<UsageRecord>, Status>;
+
+    /// Keeps the record of a build that has ended, and what it said.
+    fn remember(&self, record: BuildHistoryRecord, log: Vec<u8>);
+
+    /// The records that are kept.
+    fn past(&self) -> Vec<BuildHistoryRecord>;
+
+    /// What a build said; none when its record is not kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn past_log(&self, reference: &str) -> Result<Option<Vec<u8>>, Status>;
+
+    /// Removes a record; whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn forget(&self, reference: &str) -> Result<bool, Status>;
+
+    /// Makes a record stay when others go, or not; whether there is one.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    fn pin(&self, reference: &str, pinned: bool) -> Result<bool, Status>;
 
     /// Who builds.
     fn workers(&self) -> Vec<WorkerRecord>;

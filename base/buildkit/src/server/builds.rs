@@ -1,4 +1,4 @@
-//! The builds there are and the last ones that were, found by the clients' names for them.
+//! The builds there are and the very last ones that were, found by the clients' names for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use grpc::{Cancellation, Code, Status};
 use super::backend::Job;
 use crate::control::SolveRequest;
 
-/// Builds that are remembered after their end.
-const REMEMBERED: usize = 16;
+/// Builds that stay here after their end, for listeners that come a moment late.
+const REMEMBERED: usize = 4;
 /// Results one build may have at once.
 const RESULTS: usize = 256;
 
@@ -66,6 +66,8 @@ impl<R> Builds<R> {
     /// A build begins.
     pub(super) fn begin(&self, request: SolveRequest, job: Job) -> Result<Arc<Build<R>>, Status> {
         let mut state = self.lock();
+        // The name of one that has ended is free again.
+        state.known.retain(|build| build.job.reference != job.reference || build.end().is_none());
         if state.known.iter().any(|build| build.job.reference == job.reference) {
             return Err(Status::new(Code::AlreadyExists, format!("job ID {} exists", job.reference)));
         }
@@ -84,6 +86,11 @@ impl<R> Builds<R> {
         state.known.push(Arc::clone(&build));
         self.changed(state);
         Ok(build)
+    }
+
+    /// Something about builds that are not here changed.
+    pub(super) fn touch(&self) {
+        self.changed(self.lock());
     }
 
     /// A build has ended; its results are freed.

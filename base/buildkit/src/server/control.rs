@@ -35,6 +35,7 @@ impl<B: Backend> Doors<B> {
         let _nudge = build.job.cancellation.on_cancel(move || waiting.nudge());
         let outcome = self.build_and_export(&build, request);
         self.builds.end(&build, outcome.clone());
+        self.remember(&build);
         outcome.map(|exporter_response| SolveResponse { exporter_response })
     }
 
@@ -57,6 +58,11 @@ impl<B: Backend> Doors<B> {
             if let Some(cache) = request.cache {
                 wish.cache_imports.extend(cache.imports);
             }
+            if wish.subrequest.is_some() {
+                let facts = self.backend.answer(&wish, &build.job)?;
+                let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                return Ok(facts.into_iter().map(|(name, value)| (name, text(value))).collect());
+            }
             Some(self.backend.build(&wish, &build.job)?)
         };
         let mut said = BTreeMap::new();
@@ -71,7 +77,12 @@ impl<B: Backend> Doors<B> {
     /// What a build says, from its beginning until it ends.
     pub(super) fn status(&self, call: &mut Call) -> Result<(), Status> {
         let request: StatusRequest = call.request()?;
-        let build = self.builds.get(&request.reference, PATIENCE)?;
+        let build = match self.builds.get(&request.reference, Duration::ZERO) {
+            Ok(build) => build,
+            // Without patience, so that nobody waits for what is long over.
+            Err(_) if self.replay(call, &request.reference)? => return Ok(()),
+            Err(_) => self.builds.get(&request.reference, PATIENCE)?,
+        };
         let progress = Arc::clone(&build.job.progress);
         let nudged = Arc::clone(&progress);
         let _hook = call.cancellation.on_cancel(move || nudged.nudge());

@@ -111,10 +111,17 @@ impl<B: Backend> Doors<B> {
         let until = call.cancellation.clone();
         let ended = until.clone();
         let _hook = build.job.cancellation.on_cancel(move || ended.cancel());
-        let built = self.backend.build(&wish, &Self::job_of(build, &until))?;
+        let job = Self::job_of(build, &until);
+        if wish.subrequest.is_some() {
+            let metadata = self.backend.answer(&wish, &job)?;
+            let result = BuildResult { metadata, ..BuildResult::default() };
+            return Ok(SolveResponse { reference: String::new(), result: Some(result) });
+        }
+        let built = self.backend.build(&wish, &job)?;
         let metadata = self.backend.facts(&built);
-        let id = build.keep(built)?;
-        Ok(answer(id, metadata, request.allow_result_return, request.allow_result_array_ref))
+        let def = Some(self.backend.definition(&built));
+        let one = Ref { id: build.keep(built)?, def };
+        Ok(answer(one, metadata, request.allow_result_return, request.allow_result_array_ref))
     }
 
     fn source_meta(
@@ -141,11 +148,11 @@ impl<B: Backend> Doors<B> {
 }
 
 /// A result in the form the client reads.
-fn answer(id: String, metadata: BTreeMap<String, Vec<u8>>, new: bool, arrays: bool) -> SolveResponse {
+fn answer(one: Ref, metadata: BTreeMap<String, Vec<u8>>, new: bool, arrays: bool) -> SolveResponse {
     if !new {
-        return SolveResponse { reference: id, result: None };
+        return SolveResponse { reference: one.id, result: None };
     }
-    let built = if arrays { Built::One(Ref { id, def: None }) } else { Built::OldOne(id) };
+    let built = if arrays { Built::One(one) } else { Built::OldOne(one.id) };
     let result = BuildResult { built: Some(built), metadata, ..BuildResult::default() };
     SolveResponse { reference: String::new(), result: Some(result) }
 }

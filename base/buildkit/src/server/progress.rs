@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use grpc::Cancellation;
+use prost::Message as _;
 
 use crate::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
 
@@ -93,6 +94,53 @@ impl Progress {
         (last.len(), cached, completed)
     }
 
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        self.lock().news.iter().filter(|news| matches!(news, News::Warning(_))).count()
+    }
+
+    /// All that was said, to be kept: what goes on inside steps only at its end, and of the output as much as fits in so
+    /// many bytes.
+    pub fn keep(&self, most: usize) -> Vec<u8> {
+        let state = self.lock();
+        let mut kept = Vec::new();
+        for news in &state.news {
+            let mut response = StatusResponse::default();
+            match news {
+                News::Status(status) if status.completed.is_none() => continue,
+                News::Log(log) if kept.len() + log.msg.len() > most => continue,
+                news => response.add(news.clone()),
+            }
+            // It grows as it has to.
+            let _ = response.encode_length_delimited(&mut kept);
+        }
+        kept
+    }
+
+    /// Reads what [`Self::keep`] gave, piece by piece.
+    ///
+    /// # Errors
+    /// When it was something else.
+    pub fn kept(mut bytes: &[u8]) -> impl Iterator<Item = Result<StatusResponse, prost::DecodeError>> {
+        std::iter::from_fn(move || {
+            if bytes.is_empty() {
+                return None;
+            }
+            let mut together = StatusResponse::default();
+            let from = bytes.len();
+            while !bytes.is_empty() && from - bytes.len() < BYTES_TOGETHER {
+                match StatusResponse::decode_length_delimited(&mut bytes) {
+                    Ok(response) => together.append(response),
+                    Err(error) => {
+                        bytes = &[];
+                        return Some(Err(error));
+                    }
+                }
+            }
+            Some(Ok(together))
+        })
+    }
+
     /// The news from a place on; waits for some. `None` when it has ended, or `until` is cancelled.
     pub fn read(&self, from: &mut usize, until: &Cancellation) -> Option<StatusResponse> {
         let mut state = self.lock();
@@ -112,12 +160,7 @@ impl Progress {
                 break;
             }
             *from += 1;
-            match news.clone() {
-                News::Vertex(vertex) => response.vertexes.push(vertex),
-                News::Status(status) => response.statuses.push(status),
-                News::Log(log) => response.logs.push(log),
-                News::Warning(warning) => response.warnings.push(warning),
-            }
+            response.add(news.clone());
         }
         Some(response)
     }
@@ -139,6 +182,22 @@ impl Progress {
 }
 
 impl StatusResponse {
+    fn add(&mut self, news: News) {
+        match news {
+            News::Vertex(vertex) => self.vertexes.push(vertex),
+            News::Status(status) => self.statuses.push(status),
+            News::Log(log) => self.logs.push(log),
+            News::Warning(warning) => self.warnings.push(warning),
+        }
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.vertexes.append(&mut other.vertexes);
+        self.statuses.append(&mut other.statuses);
+        self.logs.append(&mut other.logs);
+        self.warnings.append(&mut other.warnings);
+    }
+
     fn is_nothing(&self) -> bool {
         self.vertexes.is_empty()
             && self.statuses.is_empty()
@@ -183,6 +242,25 @@ mod tests {
         progress.vertex(step("b", false, false));
         progress.vertex(step("a", true, true));
         assert_eq!(progress.steps(), (2, 1, 1));
+    }
+
+    #[test]
+    fn what_was_said_is_kept_and_read_again() {
+        let progress = Progress::default();
+        progress.vertex(Vertex { digest: "a".into(), ..Vertex::default() });
+        let status = VertexStatus { id: "s".into(), ..VertexStatus::default() };
+        progress.status(status.clone());
+        progress.status(VertexStatus { completed: Some(<_>::default()), ..status });
+        progress.log("a", 1, &[b'x'; 100]);
+        progress.log("a", 1, &[b'y'; 1000]);
+        progress.warning(VertexWarning { level: 1, ..VertexWarning::default() });
+        let kept = progress.keep(500);
+        let read: Vec<StatusResponse> = Progress::kept(&kept).map(|news| news.expect("reads")).collect();
+        let [news] = read.as_slice() else { panic!("together: {read:?}") };
+        assert_eq!((news.vertexes.len(), news.statuses.len(), news.warnings.len()), (1, 1, 1));
+        assert_eq!(news.logs.iter().map(|log| log.msg.len()).collect::<Vec<_>>(), [100], "no more than that");
+        assert!(Progress::kept(&kept[..kept.len() - 1]).last().expect("something").is_err());
+        assert_eq!(progress.warnings(), 1);
     }
 
     #[test]

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Builds by the stage's name: `fail`, `wait`, `secret`, anything else works.
 struct Stand {
     told: Mutex<Sender<String>>,
+    past: Mutex<Vec<(BuildHistoryRecord, Vec<u8>)>>,
     last: Mutex<std::sync::Weak<String>>,
 }
 
@@ -73,6 +74,17 @@ impl Backend for Stand {
         }
     }
 
+    fn answer(&self, wish: &Wish, _: &Job) -> Result<BTreeMap<String, Vec<u8>>, Status> {
+        match wish.subrequest.as_deref() {
+            Some("frontend.targets") => Ok(BTreeMap::from([("result.txt".into(), b"all".to_vec())])),
+            other => Err(Status::new(Code::Unimplemented, format!("unsupported request {other:?}"))),
+        }
+    }
+
+    fn definition(&self, built: &Self::Built) -> ops::Definition {
+        ops::Definition::of_source(&format!("built://{built}"))
+    }
+
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
         BTreeMap::from([("containerimage.config".into(), built.as_bytes().to_vec())])
     }
@@ -98,6 +110,32 @@ impl Backend for Stand {
     fn prune(&self, request: &PruneRequest) -> Result<Vec<UsageRecord>, Status> {
         self.tell(format!("prune {}", request.all));
         self.usage(&DiskUsageRequest::default())
+    }
+
+    fn remember(&self, record: BuildHistoryRecord, log: Vec<u8>) {
+        self.past.lock().expect("not poisoned").push((record, log));
+    }
+
+    fn past(&self) -> Vec<BuildHistoryRecord> {
+        self.past.lock().expect("not poisoned").iter().map(|(record, _)| record.clone()).collect()
+    }
+
+    fn past_log(&self, reference: &str) -> Result<Option<Vec<u8>>, Status> {
+        let past = self.past.lock().expect("not poisoned");
+        Ok(past.iter().rfind(|(record, _)| record.reference == reference).map(|(_, log)| log.clone()))
+    }
+
+    fn forget(&self, reference: &str) -> Result<bool, Status> {
+        let mut past = self.past.lock().expect("not poisoned");
+        let before = past.len();
+        past.retain(|(record, _)| record.reference != reference);
+        Ok(past.len() < before)
+    }
+
+    fn pin(&self, reference: &str, pinned: bool) -> Result<bool, Status> {
+        let mut past = self.past.lock().expect("not poisoned");
+        let found = past.iter_mut().find(|(record, _)| record.reference == reference);
+        Ok(found.map(|(record, _)| record.pinned = pinned).is_some())
     }
 
     fn workers(&self) -> Vec<WorkerRecord> {
@@ -132,7 +170,7 @@ impl Bench {
     fn new() -> Self {
         let (sender, told) = channel();
         let doors = Arc::new(Doors::new(
-            Stand { told: Mutex::new(sender), last: Mutex::default() },
+            Stand { told: Mutex::new(sender), past: Mutex::default(), last: Mutex::default() },
             Arc::new(Sessions::default()),
         ));
         Self { client: connect(&doors), doors, told }
@@ -221,7 +259,7 @@ fn a_build_by_one_call() {
     assert_eq!(news.vertexes.len(), 2);
     assert!(news.vertexes[0].completed.is_none() && news.vertexes[1].completed.is_some());
     assert_eq!(news.logs[0].msg, b"hello\n");
-    assert_eq!(bench.solve(&direct("t")).expect_err("the name is taken").code, Code::AlreadyExists);
+    bench.solve(&direct("t")).expect("the name of what has ended is free");
 }
 
 #[test]
@@ -279,6 +317,8 @@ fn a_client_that_drives_its_build() {
         let result = built.result.expect("a result");
         assert_eq!(result.metadata["containerimage.config"], b"t");
         let Some(Built::One(one)) = &result.built else { panic!("one result: {result:?}") };
+        let graph = one.def.as_ref().expect("a graph");
+        assert_eq!(graph.only_source().as_deref(), Some("built://t"));
         let evaluate = bridge::EvaluateRequest { reference: one.id.clone() };
         bench.bridge::<bridge::EvaluateResponse>(bridge::method::EVALUATE, &evaluate).expect("is there");
         let read = bridge::ReadFileRequest { reference: one.id.clone(), ..<_>::default() };
@@ -303,6 +343,34 @@ fn a_client_that_drives_its_build() {
     assert_eq!(bench.holders(), 0, "the history holds no results");
     let late = bench.bridge::<bridge::PongResponse>(bridge::method::PING, &bridge::PingRequest {});
     assert_eq!(late.expect_err("over").code, Code::NotFound);
+}
+
+#[test]
+fn questions_are_answered_without_a_build() {
+    let bench = Bench::new();
+    let asked = |name: &str| {
+        let mut request = request(name, "dockerfile.v0", "fail");
+        request.frontend_attrs.insert("requestid".into(), name.into());
+        request
+    };
+    let answer = bench.solve(&asked("frontend.targets")).expect("answered");
+    assert_eq!(answer.exporter_response["result.txt"], "all");
+    assert_eq!(bench.solve(&asked("other")).expect_err("unknown").code, Code::Unimplemented);
+    let client = bench.client.clone();
+    let waiting = thread::spawn(move || -> Result<SolveResponse, Status> {
+        client.unary(method::SOLVE, Metadata::new(), None, &request("b", "", ""))
+    });
+    let wish = bridge::SolveRequest {
+        frontend: "dockerfile.v0".into(),
+        frontend_opt: BTreeMap::from([("requestid".into(), "frontend.targets".into())]),
+        allow_result_return: true,
+        ..bridge::SolveRequest::default()
+    };
+    let told: bridge::SolveResponse = bench.bridge(bridge::method::SOLVE, &wish).expect("answered");
+    let result = told.result.expect("facts");
+    assert_eq!((result.metadata["result.txt"].as_slice(), result.built), (&b"all"[..], None));
+    bench.bridge::<ReturnResponse>(bridge::method::RETURN, &ReturnRequest::default()).expect("taken");
+    assert_eq!(waiting.join().expect("no panic"), Ok(SolveResponse::default()));
 }
 
 /// Drives a build that ends with this.
@@ -441,7 +509,45 @@ fn the_history_tells_of_builds_and_forgets_them() {
     for number in 0..30 {
         bench.solve(&request(&format!("n{number}"), "dockerfile.v0", "t")).expect("builds");
     }
-    assert_eq!(bench.history(early).len(), 16, "the history is bounded");
+    assert_eq!(bench.history(early.clone()).len(), 31, "the backend decides what is kept");
+    let last = BuildHistoryRequest { limit: 2, ..early.clone() };
+    let names: Vec<String> = bench.history(last).into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(names, ["n29", "n28"]);
+    let filtered = |filter: &str| {
+        let request = BuildHistoryRequest { filter: vec![filter.into()], ..early.clone() };
+        bench.history(request).len()
+    };
+    assert_eq!(
+        (filtered("status=error"), filtered("status!=error"), filtered("ref==n3,status=running")),
+        (1, 30, 0)
+    );
+    let call = bench.client.start(method::LISTEN_BUILD_HISTORY, Metadata::new(), None);
+    let request = BuildHistoryRequest { filter: vec!["color=red".into()], ..BuildHistoryRequest::default() };
+    call.outbound.send(&request).expect("sent");
+    let refused = call.finish().recv::<BuildHistoryEvent>().expect_err("refused");
+    assert_eq!(refused.code, Code::InvalidArgument);
+}
+
+#[test]
+fn what_a_build_said_is_told_again_long_after_its_end() {
+    let bench = Bench::new();
+    for name in ["first", "a", "b", "c", "d", "e"] {
+        bench.solve(&request(name, "dockerfile.v0", "t")).expect("builds");
+    }
+    let news = bench.status("first").expect("remembered");
+    assert_eq!(news.vertexes.len(), 2);
+    assert_eq!(news.logs[0].msg, b"hello\n");
+    let pin = |reference: &str| -> Result<UpdateBuildHistoryResponse, Status> {
+        let request =
+            UpdateBuildHistoryRequest { reference: reference.into(), pinned: true, ..<_>::default() };
+        bench.client.unary(method::UPDATE_BUILD_HISTORY, Metadata::new(), None, &request)
+    };
+    pin("first").expect("pinned");
+    assert!(bench.doors.backend.past()[0].pinned);
+    assert_eq!(pin("other").expect_err("unknown").code, Code::NotFound);
+    let internal = SolveRequest { internal: true, ..request("hidden", "dockerfile.v0", "t") };
+    bench.solve(&internal).expect("builds");
+    assert!(bench.doors.backend.past().iter().all(|record| record.reference != "hidden"));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use grpc::{Code, Status};
 
 use crate::control::CacheOptionsEntry;
-use crate::errdefs;
 use crate::ops::Definition;
 
 /// A build as the Dockerfile frontend is asked for it.
@@ -111,20 +110,6 @@ impl Wish {
             (None, _) => Context::Local("dockerfile".into()),
         };
         Ok(wish)
-    }
-
-    /// A wish nobody here can fulfil is refused before anything is built.
-    ///
-    /// # Errors
-    /// For questions about the Dockerfile that are not known.
-    pub fn refuse_subrequest(&self) -> Result<(), Status> {
-        match &self.subrequest {
-            None => Ok(()),
-            Some(name) => {
-                let status = Status::new(Code::Unimplemented, format!("unsupported request {name}"));
-                Err(status.with_detail(errdefs::subrequest(name)))
-            }
-        }
     }
 
     fn option(&mut self, name: &str, value: &str) -> Result<(), Status> {
@@ -300,10 +285,6 @@ mod tests {
         }
         assert_eq!(Wish::read("other.v0", &BTreeMap::new()).expect_err("refused").code, Code::NotFound);
         let asked = read(&[("requestid", "frontend.lint")]).expect("reads");
-        let status = asked.refuse_subrequest().expect_err("refused");
-        assert_eq!(
-            errdefs::find(&status, "Subrequest"),
-            Some(serde_json::json!({ "name": "frontend.lint" }))
-        );
+        assert_eq!(asked.subrequest.as_deref(), Some("frontend.lint"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Handler;
 use super::body::{BodyState, Buffer, FramingError};
 use super::exchange::{Exchange, ResponseHead};
-use super::head::{HeadError, RequestHead};
+use super::head::{HeadError, PREFACE, RequestHead};
 use super::pace::Pace;
 
 /// A head that has begun has to be complete within this time; between requests a client may sleep for ever.
@@ -89,7 +89,7 @@ fn read_head(
     let mut begun: Option<Instant> = None;
     let head = loop {
         skip_blank_lines(buffer);
-        match RequestHead::parse(buffer.unread()) {
+        match parse(buffer.unread()) {
             Ok(Some((head, length))) => {
                 buffer.consume(length);
                 break head;
@@ -119,6 +119,17 @@ fn read_head(
         socket.set_read_timeout(None).map_err(|_| Refusal::Gone)?;
     }
     Ok(Some(head))
+}
+
+/// A head in HTTP/1, or the first bytes of HTTP/2, of which none are consumed.
+fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
+    if bytes.starts_with(PREFACE) {
+        return Ok(Some((RequestHead::preface(), 0)));
+    }
+    if PREFACE.starts_with(bytes) {
+        return Ok(None);
+    }
+    RequestHead::parse(bytes)
 }
 
 /// Old clients end a body with a line end that no header counts.

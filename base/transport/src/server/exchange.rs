@@ -249,6 +249,14 @@ impl<'c> Exchange<'c> {
         self.hand_over(&(text + "\r\n"))
     }
 
+    /// Gives the socket away as it is, with all that was read of it.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn surrender(&mut self) -> io::Result<Hijacked> {
+        self.hand_over("")
+    }
+
     /// Writes a last head and gives the socket away.
     pub(crate) fn hand_over(&mut self, head: &str) -> io::Result<Hijacked> {
         let mut socket = self.socket.as_ref().ok_or_else(gone)?;

@@ -21,6 +21,9 @@ pub struct RequestHead {
     headers: Vec<(String, String)>,
 }
 
+/// What a client sends first that speaks HTTP/2 without having asked for it.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A head that can't be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
@@ -65,6 +68,17 @@ impl RequestHead {
             headers,
         };
         Ok(Some((head, length)))
+    }
+
+    /// Stands for the beginning of a connection in HTTP/2, which stays unread: who answers takes the socket, with
+    /// [`super::Exchange::surrender`], or the connection ends.
+    pub(crate) fn preface() -> Self {
+        Self { method: "PRI".to_owned(), path: "*".to_owned(), ..Self::default() }
+    }
+
+    /// Whether the client speaks HTTP/2 from the beginning.
+    pub fn is_preface(&self) -> bool {
+        self.method == "PRI" && self.path == "*" && !self.is_1_1 && self.headers.is_empty()
     }
 
     /// Stands for a request that could not be read, so that a refusal can be answered.

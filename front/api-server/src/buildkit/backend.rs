@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use buildkit::control::{DiskUsageRequest, PruneRequest, UsageRecord};
+use buildkit::control::{BuildHistoryRecord, DiskUsageRequest, PruneRequest, UsageRecord};
 use buildkit::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
 use buildkit::ops;
 use buildkit::server::{Backend, Export, Job, Wish};
@@ -13,7 +13,7 @@ use engine::Engine;
 use grpc::{Code, Status};
 use oci::Platform;
 
-use super::{build, cache, export, failure};
+use super::{build, cache, contexts, export, failure, history, subrequest};
 
 /// Builds with an engine.
 pub(crate) struct EngineBackend {
@@ -56,6 +56,14 @@ impl Backend for EngineBackend {
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status> {
         let id = build::build(&self.engine, wish, job)?;
         Ok(Arc::new(BuiltImage { engine: self.engine.clone(), id, wanted: AtomicBool::new(false) }))
+    }
+
+    fn answer(&self, wish: &Wish, job: &Job) -> Result<BTreeMap<String, Vec<u8>>, Status> {
+        subrequest::answer(&self.engine, wish, job)
+    }
+
+    fn definition(&self, built: &Self::Built) -> ops::Definition {
+        contexts::as_definition(&built.id)
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
@@ -117,5 +125,25 @@ impl Backend for EngineBackend {
             .image_config(&id)
             .ok_or_else(|| Status::new(Code::NotFound, format!("{}: not found", request.reference)))?;
         Ok(ResolveImageConfigResponse { digest: id, config, reference: request.reference.clone() })
+    }
+
+    fn remember(&self, record: BuildHistoryRecord, log: Vec<u8>) {
+        self.engine.builds().remember(history::past(record), log);
+    }
+
+    fn past(&self) -> Vec<BuildHistoryRecord> {
+        self.engine.builds().past().into_iter().map(history::record).collect()
+    }
+
+    fn past_log(&self, reference: &str) -> Result<Option<Vec<u8>>, Status> {
+        self.engine.builds().past_log(reference).map_err(|error| failure::plain(&error))
+    }
+
+    fn forget(&self, reference: &str) -> Result<bool, Status> {
+        self.engine.builds().forget(reference).map_err(|error| failure::plain(&error))
+    }
+
+    fn pin(&self, reference: &str, pinned: bool) -> Result<bool, Status> {
+        self.engine.builds().pin(reference, pinned).map_err(|error| failure::plain(&error))
     }
 }

@@ -15,15 +15,9 @@ pub(super) fn plain(error: &engine::Error) -> Status {
     Status::new(code, error.message())
 }
 
-/// A failed build.
-pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -> Status {
+/// Why there is no plan, or whatever else failed outside of a step.
+pub(super) fn plan(error: &BuildError, file: &SourceInfo) -> Status {
     match error {
-        BuildError::Exit { vertex, command, code } => {
-            let command = command.join(" ");
-            let text = format!("process {command:?} did not complete successfully: exit code: {code}");
-            at_step(Status::new(Code::Unknown, text), *vertex, steps, file)
-        }
-        BuildError::Step { vertex, error } => at_step(plain(error), *vertex, steps, file),
         BuildError::Cancelled => Status::new(Code::Cancelled, "context canceled"),
         BuildError::File(error) => dockerfile(error, file),
         BuildError::Base { step, error } => {
@@ -35,8 +29,25 @@ pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -
                 None => status,
             }
         }
-        BuildError::Engine(error) => plain(error),
+        BuildError::Engine(error) | BuildError::Step { error, .. } => plain(error),
+        BuildError::Exit { command, code, .. } => exit(command, *code),
     }
+}
+
+/// A failed build.
+pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -> Status {
+    match error {
+        BuildError::Exit { vertex, .. } | BuildError::Step { vertex, .. } => {
+            at_step(plan(error, file), *vertex, steps, file)
+        }
+        error => plan(error, file),
+    }
+}
+
+fn exit(command: &[String], code: i32) -> Status {
+    let command = command.join(" ");
+    let text = format!("process {command:?} did not complete successfully: exit code: {code}");
+    Status::new(Code::Unknown, text)
 }
 
 /// A Dockerfile that is none.
@@ -64,7 +75,8 @@ fn lines_of(text: &str, file: &SourceInfo) -> Option<Lines> {
     Some(Lines { first: place + 1, last: place + 1 })
 }
 
-fn range(lines: Lines) -> Range {
+/// Lines as a place in a file.
+pub(super) fn range(lines: Lines) -> Range {
     let at = |line: usize| Some(Position { line: i32::try_from(line).unwrap_or(i32::MAX), character: 0 });
     Range { start: at(lines.first), end: at(lines.last) }
 }

@@ -9,9 +9,10 @@ use buildkit::ops::SourceInfo;
 use buildkit::server::{Context, Job, Wish};
 use buildkit::session::sync::{SyncError, SyncLimits, Wanted};
 use engine::Engine;
-use engine::build::KeptFolder;
+use engine::build::{Cancel, ForeignContext, KeptFolder};
 use grpc::{Code, Status};
 
+use super::contexts::{self, Contexts};
 use super::failure;
 use super::vertex::{self, Telling};
 
@@ -22,10 +23,13 @@ const OFTEN: Duration = Duration::from_millis(100);
 
 /// The files of one build.
 pub(super) struct Files {
-    /// The Dockerfile; without bytes when it comes with a context from elsewhere.
     pub(super) dockerfile: SourceInfo,
     /// Folders of the client, by the names the build has for them; the main one has none.
     folders: BTreeMap<String, Local>,
+    /// What the names in the Dockerfile stand for.
+    pub(super) contexts: Contexts,
+    /// The main context, when it comes from elsewhere.
+    main: Option<ForeignContext>,
 }
 
 /// A folder of the client.
@@ -38,36 +42,12 @@ struct Local {
 
 impl Files {
     /// Gets the Dockerfile, and places for the folders.
-    pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job) -> Result<Self, Status> {
+    pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job, cancel: &Cancel) -> Result<Self, Status> {
+        let main = main_context(engine, wish, job, cancel)?;
+        let definition = Definition::get(engine, wish, job, main.as_ref())?;
         let mut folders = BTreeMap::new();
-        let mut dockerfile = SourceInfo {
-            filename: wish.filename.clone(),
-            language: "Dockerfile".into(),
-            ..SourceInfo::default()
-        };
-        let mut own_ignore = None;
-        if let Context::Local(name) = &wish.dockerfile {
-            let beside = format!("{}.dockerignore", wish.filename);
-            let lower = if wish.filename == "Dockerfile" { "dockerfile" } else { wish.filename.as_str() };
-            let title = format!("[internal] load build definition from {}", wish.filename);
-            let (text, ignore) = vertex::told(&job.progress, &title, |telling| {
-                let folder =
-                    fetch_few(engine, job, name, &[&wish.filename, lower, &beside], telling, "dockerfile")?;
-                let text = match read(&folder, &wish.filename)? {
-                    Some(text) => Some(text),
-                    None => read(&folder, lower)?,
-                };
-                Ok((text, read(&folder, &beside)?))
-            })?;
-            own_ignore = ignore;
-            dockerfile.data = text.ok_or_else(|| {
-                let text =
-                    format!("failed to read dockerfile: open {}: no such file or directory", wish.filename);
-                Status::new(Code::Unknown, text)
-            })?;
-        }
         if let Context::Local(name) = &wish.context {
-            let text = match own_ignore {
+            let text = match definition.ignore {
                 Some(text) => Some(text),
                 None => vertex::told(&job.progress, "[internal] load .dockerignore", |telling| {
                     read(
@@ -80,10 +60,12 @@ impl Files {
         }
         for (known, context) in &wish.contexts {
             if let Context::Local(name) = context {
-                folders.insert(known.clone(), Local::new(engine, job, name, Vec::new())?);
+                let text = fetch_ignore(engine, job, known, name)?;
+                folders.insert(known.clone(), Local::new(engine, job, name, patterns(text))?);
             }
         }
-        Ok(Self { dockerfile, folders })
+        let contexts = Contexts::new(engine, wish, job, cancel)?;
+        Ok(Self { dockerfile: definition.file, folders, contexts, main })
     }
 
     /// What the main folder's ignore file says, pattern by pattern.
@@ -93,7 +75,11 @@ impl Files {
 
     /// Where the folders are.
     pub(super) fn paths(&self) -> BTreeMap<String, PathBuf> {
-        self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned())).collect()
+        let own = self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned()));
+        let foreign =
+            self.contexts.foreign.iter().map(|(name, files)| (name.clone(), files.path().to_owned()));
+        let main = self.main.iter().map(|files| (String::new(), files.path().to_owned()));
+        own.chain(foreign).chain(main).collect()
     }
 
     /// Gets what is needed of a folder: these paths, or all of it.
@@ -122,8 +108,109 @@ impl Local {
     }
 }
 
+/// The Dockerfile, and the ignore file that belongs to it alone.
+pub(super) struct Definition {
+    pub(super) file: SourceInfo,
+    ignore: Option<Vec<u8>>,
+}
+
+impl Definition {
+    /// The vertex it is shown as.
+    pub(super) fn vertex(filename: &str) -> String {
+        vertex::digest(&Self::title(filename))
+    }
+
+    fn title(filename: &str) -> String {
+        format!("[internal] load build definition from {filename}")
+    }
+
+    /// Gets it from the client, or out of a context from elsewhere.
+    pub(super) fn get(
+        engine: &Engine,
+        wish: &Wish,
+        job: &Job,
+        main: Option<&ForeignContext>,
+    ) -> Result<Self, Status> {
+        let filename = wish.filename.clone();
+        let missing = || {
+            let text = format!("failed to read dockerfile: open {filename}: no such file or directory");
+            Status::new(Code::Unknown, text)
+        };
+        let lower = if filename == "Dockerfile" { "dockerfile" } else { filename.as_str() };
+        let (text, ignore) = match (&wish.dockerfile, main) {
+            (Context::Local(name), _) => {
+                let beside = format!("{filename}.dockerignore");
+                vertex::told(&job.progress, &Self::title(&filename), |telling| {
+                    let files = [&filename, lower, &beside];
+                    let folder = fetch_few(engine, job, name, &files, telling, "dockerfile")?;
+                    let text = match read(&folder, &filename)? {
+                        Some(text) => Some(text),
+                        None => read(&folder, lower)?,
+                    };
+                    Ok((text, read(&folder, &beside)?))
+                })?
+            }
+            (_, Some(main)) => {
+                let read = |name: &str| main.read(name).map_err(|error| failure::plain(&error));
+                let text = match main.text() {
+                    Some(text) => Some(text.to_vec()),
+                    None => read(&filename)?,
+                };
+                (if text.is_none() { read(lower)? } else { text }, None)
+            }
+            (_, None) => (None, None),
+        };
+        let data = text.ok_or_else(missing)?;
+        let file = SourceInfo { filename, data, language: "Dockerfile".into(), ..SourceInfo::default() };
+        Ok(Self { file, ignore })
+    }
+}
+
+/// The main context, when it is not a folder of the client.
+pub(super) fn main_context(
+    engine: &Engine,
+    wish: &Wish,
+    job: &Job,
+    cancel: &Cancel,
+) -> Result<Option<ForeignContext>, Status> {
+    let builds = engine.builds();
+    match &wish.context {
+        Context::Local(_) => Ok(None),
+        Context::Address(address) if is_upload(address) => {
+            let path = address.rsplit_once('/').map_or("", |(_, name)| name);
+            let mut upload = job.session()?.upload(path, &job.cancellation)?;
+            let unpacked = builds.unpack_context(&mut upload);
+            unpacked.map(Some).map_err(|error| failure::plain(&error))
+        }
+        Context::Address(address) => {
+            let title = match engine::build::is_repository(address) {
+                true => format!("[internal] load git source {address}"),
+                false => format!("[internal] load remote build context {address}"),
+            };
+            let keep = contexts::keeps_git_dir(wish);
+            let fetched = vertex::told(&job.progress, &title, |_| {
+                let fetched = builds.fetch_context(address, keep, cancel);
+                fetched.map_err(|error| failure::plain(&error))
+            })?;
+            Ok(Some(fetched))
+        }
+        other => {
+            let text = format!("{other:?} as the main context is not supported by this builder");
+            Err(Status::new(Code::Unimplemented, text))
+        }
+    }
+}
+
+/// The ignore file of a named folder of the client.
+fn fetch_ignore(engine: &Engine, job: &Job, known: &str, name: &str) -> Result<Option<Vec<u8>>, Status> {
+    let title = format!("[context {known}] load .dockerignore");
+    vertex::told(&job.progress, &title, |telling| {
+        read(&fetch_few(engine, job, name, &[".dockerignore"], telling, known)?, ".dockerignore")
+    })
+}
+
 /// Whether an address means bytes of the session.
-pub(super) fn is_upload(address: &str) -> bool {
+fn is_upload(address: &str) -> bool {
     address.strip_prefix("http://").and_then(|rest| rest.split('/').next())
         == Some(buildkit::session::upload::HOST)
 }

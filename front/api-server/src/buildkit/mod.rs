@@ -3,11 +3,16 @@
 mod backend;
 mod build;
 mod cache;
+mod contexts;
 mod export;
 mod failure;
 mod files;
+mod history;
+mod lint;
+mod outline;
 mod request;
 mod steps;
+mod subrequest;
 mod vertex;
 
 pub(crate) use backend::EngineBackend;

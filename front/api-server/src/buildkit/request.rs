@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api::container::{HostConfig, Ulimit};
 use builder::Dockerfile;
 use builder::plan::{NamedContext, Options, Style};
-use buildkit::server::{Context, Job, Wish};
+use buildkit::server::{Job, Wish};
 use engine::build::{BuildRequest, Client};
 use engine::registry::{Credentials, credentials};
 use grpc::{Code, Status};
@@ -28,6 +28,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
             return Err(Status::new(Code::Unimplemented, text));
         }
     };
+    let contexts = files.contexts.on(&platform);
     let text = (!files.dockerfile.data.is_empty()).then(|| files.dockerfile.data.clone());
     let options = Options {
         arguments: wish.arguments.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
@@ -37,7 +38,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         host,
         no_cache: wish.no_cache.is_some(),
         network: wish.network.clone().filter(|mode| mode != "default"),
-        contexts: contexts(wish)?,
+        contexts,
         style: Style::BuildKit,
         ignore: files.ignore().to_vec(),
         only_checks: false,
@@ -59,22 +60,6 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
 
 fn invalid(error: &dyn std::fmt::Display) -> Status {
     Status::new(Code::InvalidArgument, error.to_string())
-}
-
-/// Named contexts; what is not supported is refused by name.
-fn contexts(wish: &Wish) -> Result<BTreeMap<String, NamedContext>, Status> {
-    let context = |(name, context): (&String, &Context)| {
-        let what = match context {
-            Context::Image(image) => NamedContext::Image(image.clone()),
-            Context::Local(_) => NamedContext::Folder(name.clone()),
-            other => {
-                let text = format!("context {name}: {other:?} is not supported by this builder");
-                return Err(Status::new(Code::Unimplemented, text));
-            }
-        };
-        Ok((name.clone(), what))
-    };
-    wish.contexts.iter().map(context).collect()
 }
 
 fn host_config(wish: &Wish) -> Result<HostConfig, Status> {
@@ -173,13 +158,5 @@ mod tests {
         assert_eq!((limits[0].soft, limits[0].hard, limits[1].hard), (10, 20, 0));
         assert_eq!((config.extra_hosts, config.shm_size), (Some(vec!["a:::1".to_owned()]), 4096));
         assert!(ulimit("nofile").is_err() && ulimit("nofile=x").is_err());
-    }
-
-    #[test]
-    fn contexts_that_cannot_be_are_refused_by_name() {
-        let with = |context| Wish { contexts: BTreeMap::from([("x".into(), context)]), ..Wish::default() };
-        let image = contexts(&with(Context::Image("a:1".into()))).expect("reads");
-        assert_eq!(image["x"], NamedContext::Image("a:1".into()));
-        assert!(contexts(&with(Context::OciLayout("l".into()))).is_err());
     }
 }

@@ -15,7 +15,7 @@ use engine::build::{Cancel, Observer};
 use grpc::Status;
 
 use super::files::Files;
-use super::vertex;
+use super::{lint, vertex};
 
 /// Tells the client of a build what goes on, and gets the contexts when it is known what they are needed for.
 pub(super) struct Steps<'b> {
@@ -95,6 +95,9 @@ impl<'b> Steps<'b> {
 impl Observer for Steps<'_> {
     fn planned(&self, plan: &Plan) {
         self.end_fetching();
+        for warning in &plan.warnings {
+            self.job.progress.warning(lint::warning(warning, &self.files.dockerfile));
+        }
         let targets: Vec<VertexId> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
         let names = names(&plan.steps);

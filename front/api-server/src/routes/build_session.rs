@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use buildkit::session::{Session, SessionInfo, info};
 use grpc::Limits;
+use transport::server::Exchange;
 
+use crate::buildkit::Doors;
 use crate::call::Call;
 use crate::failure::Failure;
 
@@ -19,6 +21,15 @@ pub(crate) fn grpc(call: &mut Call<'_, '_>) -> Answer {
     // How a client breaks off is its own affair; there is nobody to tell.
     let _ = grpc::serve(OwnedFd::from(taken.socket), taken.early, doors, Limits::DEFAULT);
     Ok(())
+}
+
+/// A client that speaks HTTP/2 from its first byte, as BuildKit's remote drivers do.
+pub(crate) fn direct(exchange: &mut Exchange<'_>, doors: &Arc<Doors>) {
+    if let Ok(taken) = exchange.surrender() {
+        // As above.
+        let _ =
+            grpc::serve(OwnedFd::from(taken.socket), taken.early, Arc::clone(doors) as _, Limits::DEFAULT);
+    }
 }
 
 /// `POST /session`: builds call the client's services.

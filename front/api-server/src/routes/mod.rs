@@ -2,7 +2,7 @@
 
 mod build;
 mod build_lines;
-mod build_session;
+pub(crate) mod build_session;
 mod container;
 mod container_archive;
 mod container_stream;

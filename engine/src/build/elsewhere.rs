@@ -1,0 +1,90 @@
+//! Contexts that are no folders of the client: fetched, or unpacked from an archive, into folders of the engine's own.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use builder::operation::Remote;
+use linux::root::RootDir;
+
+use super::remote::{self, Fetched};
+use super::request::{self, Temporary};
+use super::{Builds, Cancel};
+use crate::Result;
+use crate::error::Context;
+
+/// The files of a context from elsewhere; they go with it.
+pub struct ForeignContext {
+    path: PathBuf,
+    text: Option<Vec<u8>>,
+    _held: Held,
+}
+
+/// What removes the files.
+enum Held {
+    Unpacked { _folder: Temporary },
+    Fetched { _files: Fetched },
+}
+
+impl ForeignContext {
+    /// Where its files are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its text, when it is nothing but a Dockerfile.
+    pub fn text(&self) -> Option<&[u8]> {
+        self.text.as_deref()
+    }
+
+    /// The bytes of one of its files; none when there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is longer than a Dockerfile may be.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let root = RootDir::open(&self.path).doing(|| format!("opening {}", self.path.display()))?;
+        request::read(&root, path)
+    }
+}
+
+impl Builds<'_> {
+    /// Gets a main context: a repository, an archive, which is unpacked, or a Dockerfile.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or is none of these.
+    pub fn fetch_context(
+        &self,
+        address: &str,
+        keep_git_dir: bool,
+        cancel: &Cancel,
+    ) -> Result<ForeignContext> {
+        let folder = Temporary::new(self.inner)?;
+        let (path, text) =
+            request::remote(self.inner, address, &folder.0, keep_git_dir, &cancel.shared.pulls)?;
+        Ok(ForeignContext { path, text, _held: Held::Unpacked { _folder: folder } })
+    }
+
+    /// Gets a named context: a repository, or a file, which stays as it is.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn fetch_named_context(
+        &self,
+        address: &str,
+        keep_git_dir: bool,
+        cancel: &Cancel,
+    ) -> Result<ForeignContext> {
+        let wanted = Remote { address: address.to_owned(), checksum: None, keep_git_dir };
+        let files = remote::fetch(self.inner, &wanted, &cancel.shared.pulls)?;
+        Ok(ForeignContext { path: files.folder.clone(), text: None, _held: Held::Fetched { _files: files } })
+    }
+
+    /// Unpacks a context from a tar, which may be compressed.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn unpack_context(&self, stream: &mut (dyn Read + Send)) -> Result<ForeignContext> {
+        let folder = Temporary::new(self.inner)?;
+        request::unpack(stream, &folder.0)?;
+        Ok(ForeignContext { path: folder.0.clone(), text: None, _held: Held::Unpacked { _folder: folder } })
+    }
+}
