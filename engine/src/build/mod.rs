@@ -38,6 +38,7 @@ pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
+pub use prune::PruneWishes;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
 pub(crate) use run::SCRATCH;
 
@@ -277,17 +278,6 @@ pub(crate) fn cached(inner: &Inner) -> Vec<api::system::BuildCache> {
 pub(crate) fn give_room(inner: &Inner) -> Result<()> {
     let wishes = PruneWishes { all: true, ..PruneWishes::default() };
     prune::prune(inner, &wishes).map(|_| ())
-}
-
-/// What of the cache is removed.
-#[derive(Debug, Clone, Default)]
-pub struct PruneWishes {
-    /// What images have, too.
-    pub all: bool,
-    /// Bytes that may stay.
-    pub keep: u64,
-    /// Docker's filters.
-    pub filters: model::Filters,
 }
 
 fn step_at(file: &Dockerfile, lines: Lines) -> FailedStep {

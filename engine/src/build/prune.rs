@@ -6,10 +6,20 @@ use std::path::{Path, PathBuf};
 use api::system::{BuildCache, BuildPruneResponse};
 use model::Timestamp;
 
-use super::PruneWishes;
 use super::cache::Entry;
 use crate::engine::Inner;
 use crate::{Error, Result};
+
+/// What of the cache is removed.
+#[derive(Debug, Clone, Default)]
+pub struct PruneWishes {
+    /// What images have, too.
+    pub all: bool,
+    /// Bytes that may stay.
+    pub keep: u64,
+    /// Docker's filters.
+    pub filters: model::Filters,
+}
 
 /// A thing that can be removed.
 struct Item {
