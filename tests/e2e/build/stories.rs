@@ -247,11 +247,11 @@ fn long_form_notebooks_in_a_folder_of_the_machine() {
     let token = log.stderr.split("token=").nth(1).and_then(|rest| rest.split_whitespace().next());
     let token = token.unwrap_or_else(|| panic!("no token: {log:?}")).to_owned();
     let made = Command::new("curl")
-        .args(["-fsS", "-X", "PUT", "-H", &format!("Authorization: token {token}")])
-        .args(["-d", "{\"type\": \"notebook\", \"content\": null}"])
-        .arg(format!("http://127.0.0.1:{port}/api/contents/first.ipynb"))
+        .args(["-fsS", "-X", "POST", "-H", &format!("Authorization: token {token}")])
+        .args(["-d", "{\"type\": \"notebook\"}"])
+        .arg(format!("http://127.0.0.1:{port}/api/contents"))
         .output()
         .expect("curl runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    assert!(shared.join("first.ipynb").is_file());
+    assert!(shared.join("Untitled.ipynb").is_file());
 }
