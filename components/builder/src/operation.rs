@@ -188,6 +188,8 @@ pub enum Operation {
     Merge,
     /// What the second input has above the first.
     Diff,
+    /// An instruction that cannot be: whoever gets so far is told why.
+    Refuse(String),
 }
 
 impl Operation {

@@ -7,6 +7,7 @@ mod check;
 mod copying;
 mod history;
 mod image;
+mod origin;
 mod running;
 mod scope;
 mod setting;
@@ -48,6 +49,9 @@ pub struct Options {
     pub style: Style,
     /// What the main context's ignore file says, pattern by pattern; only for the checks.
     pub ignore: Vec<String>,
+    /// An instruction that cannot be is a step that fails when those before it are done, as in the first builder;
+    /// else there is no plan.
+    pub late_refusals: bool,
     /// Nothing is built: without a target, all stages are looked at.
     pub only_checks: bool,
 }
@@ -138,6 +142,8 @@ pub struct Step {
     pub is_trigger: bool,
     /// An argument before the first FROM: it comes to nothing by itself.
     pub is_global: bool,
+    /// What the first builder says of it.
+    pub note: Option<String>,
     /// What tells its result from all others besides files: the text of the configuration after it.
     pub configuration: String,
 }

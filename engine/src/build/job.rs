@@ -184,10 +184,16 @@ impl Job<'_> {
         Ok(sources)
     }
 
-    fn copy(&self, copy: &Copy, inputs: &[State]) -> Result<Option<Layer>> {
+    fn copy(
+        &self,
+        vertex: VertexId,
+        copy: &Copy,
+        inputs: &[State],
+    ) -> std::result::Result<Option<Layer>, BuildError> {
         let root = inputs.first().filter(|_| !copy.link).cloned().unwrap_or_default();
         let view = self.view(&root)?;
-        let owner = copy.owner.as_deref().map(|text| owner(text, &view)).transpose()?;
+        let owner = copy.owner.as_deref().map(|text| owner(text, &view)).transpose();
+        let owner = owner.map_err(|error| BuildError::Refused { vertex, error: of_owner(copy, error) })?;
         let mode = copy.mode.as_deref().map(Mode::parse).transpose()?;
         let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
         let mut target = Target::new(&view, &mut writer, owner, mode);
@@ -287,10 +293,11 @@ impl Worker for Job<'_> {
         self.inner.step("build.step")?;
         match operation {
             Operation::Exec(exec) => run::run(self, vertex, exec, inputs),
-            Operation::Copy(copy) => Ok(self.copy(copy, inputs)?),
+            Operation::Copy(copy) => self.copy(vertex, copy, inputs),
             Operation::MakeDirectory { path, owner, keep_empty } => {
                 Ok(self.make_directory(path, owner, *keep_empty, inputs)?)
             }
+            Operation::Refuse(why) => Err(BuildError::Refused { vertex, error: Error::invalid(why.clone()) }),
             // These have no layer of their own.
             Operation::Source(_) | Operation::Merge | Operation::Diff => Ok(None),
         }
@@ -317,6 +324,21 @@ impl Worker for Job<'_> {
     fn cancelled(&self) -> Option<BuildError> {
         self.stopped()
     }
+}
+
+/// Why an owner cannot be found, in Docker's words.
+fn of_owner(copy: &Copy, error: Error) -> Error {
+    let text = copy.owner.as_deref().unwrap_or_default();
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    let message = error.message();
+    let (kind, id, name) = match () {
+        () if message.starts_with("unable to find user") => ("user", "uid", user),
+        () if message.starts_with("unable to find group") => ("group", "gid", group),
+        () => return error,
+    };
+    Error::invalid(format!(
+        "unable to convert uid/gid chown string to host mapping: can't find {id} for {kind} {name}: no such {kind}: {name}"
+    ))
 }
 
 /// `user[:group]` of `--chown` by the files of a root. A number alone is both.

@@ -6,6 +6,7 @@ mod caches;
 mod check;
 mod copying;
 mod elsewhere;
+mod error;
 mod files;
 mod git;
 mod history;
@@ -29,11 +30,12 @@ use builder::plan::{Plan, PlanError};
 use builder::solve::Event;
 use builder::{Dockerfile, VertexId};
 use linux::root::RootDir;
-use model::{ContainerId, ErrorKind};
+use model::ContainerId;
 use registry_client::Stop;
 
 pub(crate) use cache::Cache;
 pub use elsewhere::ForeignContext;
+pub use error::{BuildError, FailedStep};
 pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
@@ -90,57 +92,6 @@ pub struct Outcome {
     pub names: Vec<String>,
     /// Build arguments nobody asked for.
     pub unused_arguments: Vec<String>,
-}
-
-/// Why a build failed.
-#[derive(Debug)]
-pub enum BuildError {
-    /// A command ended with something else than 0.
-    Exit {
-        /// Where.
-        vertex: VertexId,
-        /// Its words.
-        command: Vec<String>,
-        /// What it ended with.
-        code: i32,
-    },
-    /// Somebody wanted it no more.
-    Cancelled,
-    /// The Dockerfile is wrong.
-    File(builder::DockerfileError),
-    /// An operation failed.
-    Step {
-        /// Where in the graph.
-        vertex: VertexId,
-        /// Why.
-        error: Error,
-    },
-    /// An image is not to be had.
-    Base {
-        /// The instruction that asks for it.
-        step: FailedStep,
-        /// Why.
-        error: Error,
-    },
-    /// Anything else.
-    Engine(Error),
-}
-
-impl From<Error> for BuildError {
-    fn from(error: Error) -> Self {
-        Self::Engine(error)
-    }
-}
-
-/// An instruction by its number.
-#[derive(Debug, Clone)]
-pub struct FailedStep {
-    /// Counted from 1.
-    pub number: usize,
-    /// How many there are.
-    pub total: usize,
-    /// As it is written.
-    pub text: String,
 }
 
 /// Ends a build from outside.
@@ -376,19 +327,6 @@ impl Drop for Listed<'_> {
         // A later build may have the same id already.
         if running.get(&self.id).is_some_and(|held| Arc::ptr_eq(&held.shared, &self.cancel.shared)) {
             running.remove(&self.id);
-        }
-    }
-}
-
-impl BuildError {
-    /// What kind of error it is.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Engine(error) | Self::Step { error, .. } | Self::Base { error, .. } => {
-                model::Kinded::kind(error)
-            }
-            Self::File(_) => ErrorKind::Invalid,
-            Self::Exit { .. } | Self::Cancelled => ErrorKind::Internal,
         }
     }
 }

@@ -99,6 +99,8 @@ pub enum Problem {
     Modifier { modifier: String },
     #[error("{name}: {message}")]
     Demanded { name: String, message: String },
+    #[error("failed to process {}: {problem}", model::quote::go(word))]
+    Word { word: String, problem: Box<Problem> },
     #[error(
         "{}",
         if *classic { format!("failed to reach build target {name} in Dockerfile") } else { format!("target stage {name:?} could not be found") }
@@ -106,7 +108,9 @@ pub enum Problem {
     NoTarget { name: String, classic: bool },
     #[error("base name ({base}) should not be blank")]
     BlankBase { base: String },
-    #[error("{text:?}: unknown operating system or architecture: invalid argument")]
+    #[error(
+        "failed to parse platform {text}: {text:?}: unknown operating system or architecture: invalid argument"
+    )]
     Platform { text: String },
     #[error("invalid from flag value {from}: no stage of this name or number comes before stage {index}")]
     NoSource { from: String, index: usize },
@@ -122,7 +126,7 @@ pub enum Problem {
         "When using {keyword} with more than one source file, the destination must be a directory and end with a /"
     )]
     ManySources { keyword: &'static str },
-    #[error("Unknown signal {signal}")]
+    #[error("invalid signal: {signal}")]
     Signal { signal: String },
     #[error("Invalid containerPort: {port}")]
     Port { port: String },
@@ -161,12 +165,14 @@ pub struct DockerfileError {
     pub problem: Problem,
     /// Where; none for the whole file.
     pub lines: Option<Lines>,
+    /// The text is a Dockerfile; it is what it means that cannot be.
+    pub is_meaning: bool,
 }
 
 impl std::fmt::Display for DockerfileError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.lines {
-            Some(lines) if !self.problem.is_syntactic() => {
+            Some(lines) if !self.problem.is_syntactic() && !self.is_meaning => {
                 write!(out, "dockerfile parse error on line {}: {}", lines.first, self.problem)
             }
             _ => self.problem.fmt(out),
@@ -195,7 +201,7 @@ impl Kinded for DockerfileError {
 
 impl From<Problem> for DockerfileError {
     fn from(problem: Problem) -> Self {
-        Self { problem, lines: None }
+        Self { problem, lines: None, is_meaning: false }
     }
 }
 
@@ -211,7 +217,7 @@ impl At for Problem {
     type Out = DockerfileError;
 
     fn at(self, lines: Lines) -> DockerfileError {
-        DockerfileError { problem: self, lines: Some(lines) }
+        DockerfileError { problem: self, lines: Some(lines), is_meaning: false }
     }
 }
 

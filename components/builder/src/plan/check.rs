@@ -51,7 +51,7 @@ impl Found {
         found.checks = match (given, &file.directives.check) {
             (Some(text), _) => Checks::parse(&text)?,
             (None, Some((text, lines))) => {
-                Checks::parse(text).map_err(|problem| DockerfileError { problem, lines: Some(*lines) })?
+                Checks::parse(text).map_err(|problem| super::scope::placed_problem(problem, *lines))?
             }
             (None, None) => Checks::default(),
         };

@@ -108,7 +108,10 @@ impl<B: Bases> Planner<'_, B> {
                         keep_unset: false,
                         raw_quotes: true,
                     };
-                    let expanded = expansion.expand(&heredoc.text()).map_err(at)?;
+                    let text = heredoc.text();
+                    let expanded = expansion
+                        .expand(&text)
+                        .map_err(|problem| at(super::scope::of_word(&text, problem)))?;
                     self.note_unset(work, &expanded.unset);
                     expanded.text
                 }

@@ -181,13 +181,18 @@ pub(super) fn expand_noting(
         value
     };
     let expansion = Expansion { escape, values: &values, keep_unset: false, raw_quotes: false };
-    let expanded = expansion.expand(text)?;
+    let expanded = expansion.expand(text).map_err(|problem| of_word(text, problem))?;
     Ok(Noted { text: expanded.text, set: set.take(), unset: expanded.unset })
+}
+
+/// A problem with the variables of a text.
+pub(super) fn of_word(word: &str, problem: Problem) -> Problem {
+    Problem::Word { word: word.to_owned(), problem: Box::new(problem) }
 }
 
 /// A problem at a place.
 pub(super) fn placed_problem(problem: Problem, lines: crate::dockerfile::Lines) -> DockerfileError {
-    DockerfileError { problem, lines: Some(lines) }
+    DockerfileError { problem, lines: Some(lines), is_meaning: true }
 }
 
 fn platform_arguments(platform: &Platform) -> [(&'static str, String); 4] {

@@ -10,6 +10,7 @@ use crate::dockerfile::{Command, Health, Instruction, KeyValue, Problem};
 
 impl<B: Bases> Planner<'_, B> {
     pub(super) fn set(&mut self, work: &mut Work, instruction: &Instruction) -> Result<(), Problem> {
+        let mut note = None;
         let words = match instruction {
             Instruction::Arg(arguments) => self.arg(work, arguments)?,
             Instruction::Env(pairs) => self.env(work, pairs)?,
@@ -19,6 +20,7 @@ impl<B: Bases> Planner<'_, B> {
             Instruction::Expose(expose) => self.expose(work, &expose.ports)?,
             Instruction::Healthcheck(health) => {
                 self.check_single(work, "HEALTHCHECK");
+                note = overridden(work);
                 healthcheck(work, health)
             }
             Instruction::Maintainer(name) => {
@@ -56,6 +58,9 @@ impl<B: Bases> Planner<'_, B> {
         let shell = work.finished.config.config.shell.clone();
         work.finished.history.push(history::setting(self.options.style, shell.as_deref(), &words));
         work.step(None);
+        if let Some(step) = work.finished.steps.last_mut() {
+            step.note = note;
+        }
         Ok(())
     }
 
@@ -209,6 +214,13 @@ impl<B: Bases> Planner<'_, B> {
         held.dedup();
         Ok(format!("VOLUME [{}]", paths.join(" ")))
     }
+}
+
+/// What is to be said when there is a test already.
+fn overridden(work: &Work) -> Option<String> {
+    let test = work.finished.config.config.healthcheck.as_ref()?.test.as_ref()?;
+    let is_test = test.first().is_some_and(|first| first != "NONE");
+    is_test.then(|| format!("Note: overriding previous HEALTHCHECK: [{}]", test.join(" ")))
 }
 
 fn healthcheck(work: &mut Work, health: &Health) -> String {

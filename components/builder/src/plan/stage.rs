@@ -7,16 +7,13 @@ use oci::image::ImageConfig;
 use super::check::{Found, Seen};
 use super::history::Past;
 use super::scope::{Globals, Scope, placed_problem};
-use super::{Base, Bases, NamedContext, Options, Plan, PlanError, Step, Style, target};
+use super::{Bases, Options, Plan, PlanError, Step, target};
 use crate::dockerfile::{Dockerfile, Instruction, Lines, Placed, Problem, Stage, trigger_instruction};
 use crate::graph::{Graph, Vertex};
-use crate::operation::{Operation, Origin, VertexId};
+use crate::operation::{Operation, VertexId};
 
 /// Deepest nesting of stages that need each other.
 const DEEPEST: usize = 500;
-
-/// What Docker gives images that are made from nothing.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn plan<B: Bases>(
     file: &Dockerfile,
@@ -81,11 +78,11 @@ pub(super) struct Planner<'p, B> {
     pub(super) options: &'p Options,
     pub(super) globals: &'p Globals<'p>,
     pub(super) found: Found,
-    bases: &'p mut B,
+    pub(super) bases: &'p mut B,
     pub(super) graph: Graph,
-    stages: HashMap<usize, Finished>,
-    images: HashMap<String, VertexId>,
-    depth: usize,
+    pub(super) stages: HashMap<usize, Finished>,
+    pub(super) images: HashMap<String, VertexId>,
+    pub(super) depth: usize,
 }
 
 /// A stage while it is planned.
@@ -106,6 +103,26 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// A stage before its FROM.
+    fn new(index: usize, stage: &Stage) -> Self {
+        Self {
+            index,
+            name: stage.from.value.name.clone(),
+            finished: Finished::default(),
+            has_command: false,
+            lines: Some(stage.from.lines),
+            text: stage.from.text.clone(),
+            is_trigger: false,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Goes on to an instruction.
+    fn begin(&mut self, lines: Lines, text: &str) {
+        self.lines = Some(lines);
+        text.clone_into(&mut self.text);
+    }
+
     pub(super) fn environment(&self) -> &[String] {
         self.finished.config.config.env.as_deref().unwrap_or_default()
     }
@@ -126,10 +143,11 @@ impl Work {
     }
 }
 
-type Planned<T, B> = Result<T, PlanError<<B as Bases>::Error>>;
+pub(super) type Planned<T, B> = Result<T, PlanError<<B as Bases>::Error>>;
 
 impl<B: Bases> Planner<'_, B> {
-    fn stage(&mut self, index: usize) -> Planned<(), B> {
+    /// Plans a stage, unless that was done already.
+    pub(super) fn stage(&mut self, index: usize) -> Planned<(), B> {
         if self.stages.contains_key(&index) {
             return Ok(());
         }
@@ -140,205 +158,70 @@ impl<B: Bases> Planner<'_, B> {
             let problem = Problem::TooMany { what: "stages that need each other", limit: DEEPEST };
             return Err(placed_problem(problem, stage.from.lines).into());
         }
-        let finished = self.from(index, stage)?;
-        let mut work = Work {
-            index,
-            name: stage.from.value.name.clone(),
-            finished,
-            has_command: false,
-            lines: None,
-            text: String::new(),
-            is_trigger: true,
-            seen: Seen::default(),
-        };
-        self.triggers(&mut work, stage)?;
-        work.is_trigger = false;
-        for placed in &stage.instructions {
-            self.instruction(&mut work, placed)?;
+        let mut work = Work::new(index, stage);
+        let mut rest = stage.instructions.iter();
+        if let Err(error) = self.instructions(&mut work, stage, &mut rest) {
+            self.refuse(&mut work, error, rest.as_slice())?;
         }
         self.depth -= 1;
         self.stages.insert(index, work.finished);
         Ok(())
     }
 
-    /// What a stage begins with.
-    fn from(&mut self, index: usize, stage: &Stage) -> Planned<Finished, B> {
-        let lines = stage.from.lines;
-        let from = &stage.from.value;
-        let at = |problem| PlanError::File(placed_problem(problem, lines));
-        let base = self.globals.expand(&from.base).map_err(at)?;
-        if base.is_empty() {
-            return Err(at(Problem::BlankBase { base: from.base.clone() }));
-        }
-        let platform = match &from.platform {
-            None => self.options.platform.clone(),
-            Some(text) => {
-                let text = self.globals.expand(text).map_err(at)?;
-                text.parse().map_err(|_| at(Problem::Platform { text: text.clone() }))?
-            }
-        };
-        let earlier = self.earlier(&base, index).filter(|_| !self.options.contexts.contains_key(&base));
-        let (mut finished, id) = match earlier {
-            Some(earlier) => {
-                self.stage(earlier)?;
-                let before = self.stages.get(&earlier).cloned().unwrap_or_default();
-                (Finished { steps: Vec::new(), ..before }, String::new())
-            }
-            None if base == "scratch" => (self.scratch(&platform), String::new()),
-            None => self.image_stage(&base, &platform, lines)?,
-        };
-        let triggers = finished.config.config.on_build.as_ref().map_or(0, Vec::len);
-        let is_changed = !stage.instructions.is_empty() || triggers > 0 || !self.options.labels.is_empty();
-        // The classic builder leaves an image to which nothing is done as it is.
-        if is_changed || self.options.style == Style::BuildKit {
-            let env = finished.config.config.env.get_or_insert_default();
-            if !env.iter().any(|entry| entry.starts_with("PATH=")) {
-                env.push(PATH.to_owned());
-            }
-        }
-        let configuration = serde_json::to_string(&finished.config.config).unwrap_or_default();
-        finished.steps.push(Step {
-            stage: index,
-            stage_name: from.name.clone(),
-            text: stage.from.text.clone(),
-            lines: Some(lines),
-            vertex: finished.root,
-            base: Some(id),
-            triggers,
-            configuration,
-            ..Step::default()
-        });
-        Ok(finished)
-    }
-
-    fn scratch(&self, platform: &oci::Platform) -> Finished {
-        let config = ImageConfig { platform: platform.clone(), ..ImageConfig::default() };
-        Finished { config, ..Finished::default() }
-    }
-
-    fn image_stage(
+    /// All of a stage; what was begun is taken from the rest.
+    fn instructions(
         &mut self,
-        written: &str,
-        platform: &oci::Platform,
-        lines: Lines,
-    ) -> Planned<(Finished, String), B> {
-        let name = match self.options.contexts.get(written) {
-            Some(NamedContext::Image(image)) => image.clone(),
-            _ => written.to_owned(),
-        };
-        let (root, base) = self.image(&name, platform, lines)?;
-        self.found.check_image(written, platform, &base.config.platform, lines);
-        let mut config = base.config.clone();
-        let history = std::mem::take(&mut config.history).into_iter().map(Past::Known).collect();
-        config.rootfs = oci::image::RootFs::default();
-        config.container_config = None;
-        config.container = String::new();
-        config.comment = String::new();
-        let finished = Finished { root: Some(root), config, history, ..Finished::default() };
-        Ok((finished, base.id))
-    }
-
-    /// An image as a vertex.
-    fn image(&mut self, name: &str, platform: &oci::Platform, lines: Lines) -> Planned<(VertexId, Base), B> {
-        let base = self.bases.base(name, platform).map_err(|error| PlanError::Base {
-            name: name.to_owned(),
-            lines,
-            error,
-        })?;
-        let key = format!("{name} {}", platform.text());
-        let graph = &mut self.graph;
-        let vertex = *self.images.entry(key).or_insert_with_key(|key| {
-            graph.add(Vertex {
-                operation: Operation::Source(key.clone()),
-                inputs: Vec::new(),
-                name: format!("FROM {name}"),
-                ignore_cache: false,
-                layers: Some(std::sync::Arc::clone(&base.layers)),
-            })
-        });
-        Ok((vertex, base))
-    }
-
-    /// The stage before one that a name or a number means.
-    fn earlier(&self, name: &str, index: usize) -> Option<usize> {
-        let stages = self.file.stages.get(..index).unwrap_or_default();
-        stages.iter().rposition(|stage| {
-            stage.from.value.name.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(name))
-        })
-    }
-
-    /// Where files named by `--from` come from; the inputs get what is needed for it.
-    pub(super) fn origin(
-        &mut self,
-        from: &str,
-        work: &Work,
-        inputs: &mut Vec<VertexId>,
-    ) -> Planned<Origin, B> {
-        let lines = work.lines.unwrap_or(Lines::one(1));
-        if let Some(NamedContext::Folder(name)) = self.options.contexts.get(from) {
-            return Ok(Origin::Context(name.clone()));
+        work: &mut Work,
+        stage: &Stage,
+        rest: &mut std::slice::Iter<'_, Placed<Instruction>>,
+    ) -> Planned<(), B> {
+        work.finished = self.from(work.index, stage)?;
+        self.triggers(work, stage)?;
+        for placed in rest {
+            self.instruction(work, placed)?;
         }
-        let named = self.options.contexts.get(from);
-        let earlier = self.earlier(from, work.index).or_else(|| {
-            let number = from.parse::<usize>().ok()?;
-            (number < work.index).then_some(number)
-        });
-        let root = match (named, earlier) {
-            (Some(NamedContext::Image(image)), _) => {
-                let image = image.clone();
-                Some(self.image(&image, &self.options.platform.clone(), lines)?.0)
-            }
-            (_, Some(earlier)) => {
-                self.stage(earlier)?;
-                self.stages.get(&earlier).and_then(|stage| stage.root)
-            }
-            _ if from.parse::<usize>().is_ok()
-                || from.eq_ignore_ascii_case(work.name.as_deref().unwrap_or_default()) =>
-            {
-                let problem = Problem::NoSource { from: from.to_owned(), index: work.index };
-                return Err(placed_problem(problem, lines).into());
-            }
-            _ if from == "scratch" => None,
-            _ => Some(self.image(from, &self.options.platform.clone(), lines)?.0),
-        };
-        // A stage without files is an empty root.
-        let root = root.unwrap_or_else(|| self.empty());
-        let place = inputs.iter().position(|input| *input == root);
-        let place = place.filter(|place| *place > 0).unwrap_or_else(|| {
-            inputs.push(root);
-            inputs.len() - 1
-        });
-        Ok(Origin::Input(place))
+        Ok(())
     }
 
-    /// A root without files.
-    pub(super) fn empty(&mut self) -> VertexId {
-        let graph = &mut self.graph;
-        *self.images.entry("scratch".to_owned()).or_insert_with(|| {
-            graph.add(Vertex {
-                operation: Operation::Source("scratch".to_owned()),
-                inputs: Vec::new(),
-                name: "FROM scratch".to_owned(),
-                ignore_cache: false,
-                layers: Some(std::sync::Arc::from([])),
-            })
-        })
+    /// Makes an instruction that cannot be a step that fails, if that is wanted.
+    fn refuse(
+        &mut self,
+        work: &mut Work,
+        error: PlanError<B::Error>,
+        rest: &[Placed<Instruction>],
+    ) -> Planned<(), B> {
+        let PlanError::File(error) = error else { return Err(error) };
+        if !self.options.late_refusals {
+            return Err(error.into());
+        }
+        let inputs = work.finished.root.into_iter().collect();
+        let is_from = work.finished.steps.is_empty();
+        self.operate(work, Operation::Refuse(error.problem.to_string()), inputs);
+        if let Some(step) = work.finished.steps.last_mut().filter(|_| is_from) {
+            step.base = Some(String::new());
+        }
+        for placed in rest {
+            work.begin(placed.lines, &placed.text);
+            work.step(None);
+        }
+        Ok(())
     }
 
     /// What the image a stage begins with has told everybody to do first.
     fn triggers(&mut self, work: &mut Work, stage: &Stage) -> Planned<(), B> {
         let Some(triggers) = work.finished.config.config.on_build.take() else { return Ok(()) };
+        work.is_trigger = true;
         for text in triggers {
             let instruction = trigger_instruction(&text, self.file.directives.escape)
                 .map_err(|problem| placed_problem(problem, stage.from.lines))?;
             self.instruction(work, &Placed { value: instruction, text, lines: stage.from.lines })?;
         }
+        work.is_trigger = false;
         Ok(())
     }
 
     fn instruction(&mut self, work: &mut Work, placed: &Placed<Instruction>) -> Planned<(), B> {
-        work.lines = Some(placed.lines);
-        work.text.clone_from(&placed.text);
+        work.begin(placed.lines, &placed.text);
         match &placed.value {
             Instruction::Run(run) => self.run(work, run),
             Instruction::Copy(copy) => self.copy(work, copy),

@@ -138,9 +138,27 @@ fn paths_are_joined() {
     let error = plan_with("FROM a\nCOPY f g /abs\n", &options(Style::Classic)).unwrap_err();
     assert_eq!(
         error,
-        "dockerfile parse error on line 2: When using COPY with more than one source file, the destination must be a \
-         directory and end with a /"
+        "When using COPY with more than one source file, the destination must be a directory and end with a /"
     );
+}
+
+#[test]
+fn an_instruction_that_cannot_be_fails_in_its_place_where_that_is_wanted() {
+    let late = Options { late_refusals: true, ..options(Style::Classic) };
+    let planned = plan_with("FROM a\nRUN x\nENV A=${B:!c}\nRUN y\n", &late).expect("plans");
+    let steps: Vec<&str> = planned.steps.iter().map(|step| step.text.as_str()).collect();
+    assert_eq!(steps, ["FROM a", "RUN x", "ENV A=${B:!c}", "RUN y"]);
+    let target =
+        planned.target.and_then(|target| planned.graph.get(target)).expect("something is to be done");
+    let why = "failed to process \"${B:!c}\": unsupported modifier (:!) in substitution";
+    assert_eq!(target.operation, Operation::Refuse(why.to_owned()));
+    assert_eq!((planned.steps[2].vertex, execs(&planned).len()), (planned.target, 1));
+    let planned = plan_with("ARG B\nFROM $B\nRUN x\n", &late).expect("plans");
+    assert_eq!(planned.steps.len(), 3);
+    assert_eq!(planned.steps[1].base.as_deref(), Some(""));
+    assert_eq!(planned.graph.len(), 1);
+    // What no file can mean is known at once.
+    assert!(plan_with("FROM a\nENV A=${B:!c}\n", &options(Style::Classic)).is_err());
 }
 
 #[test]

@@ -29,7 +29,9 @@ pub(super) fn plan(error: &BuildError, file: &SourceInfo) -> Status {
                 None => status,
             }
         }
-        BuildError::Engine(error) | BuildError::Step { error, .. } => plain(error),
+        BuildError::Engine(error) | BuildError::Step { error, .. } | BuildError::Refused { error, .. } => {
+            plain(error)
+        }
         BuildError::Exit { command, code, .. } => exit(command, *code),
     }
 }
@@ -37,9 +39,9 @@ pub(super) fn plan(error: &BuildError, file: &SourceInfo) -> Status {
 /// A failed build.
 pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -> Status {
     match error {
-        BuildError::Exit { vertex, .. } | BuildError::Step { vertex, .. } => {
-            at_step(plan(error, file), *vertex, steps, file)
-        }
+        BuildError::Exit { vertex, .. }
+        | BuildError::Step { vertex, .. }
+        | BuildError::Refused { vertex, .. } => at_step(plan(error, file), *vertex, steps, file),
         error => plan(error, file),
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         style: Style::BuildKit,
         ignore: files.ignore().to_vec(),
         only_checks: false,
+        late_refusals: false,
     };
     Ok(BuildRequest {
         dockerfile: wish.filename.clone(),

@@ -96,7 +96,9 @@ fn failure(error: &BuildError, lines: &Lines<'_>) -> Progress {
             Some(keyword) => Progress::failure(format!("{keyword} failed: {}", error.message())),
             None => Progress::failure(error.message()),
         },
-        BuildError::Base { error, .. } | BuildError::Engine(error) => Progress::failure(error.message()),
+        BuildError::Base { error, .. } | BuildError::Refused { error, .. } | BuildError::Engine(error) => {
+            Progress::failure(error.message())
+        }
     }
 }
 
@@ -145,6 +147,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         no_cache: query.flag("nocache"),
         network,
         style: Style::Classic,
+        late_refusals: true,
         ..Options::default()
     };
     let shown: BTreeMap<String, AuthConfig> =

@@ -88,7 +88,12 @@ impl<'k> Lines<'k> {
             self.line("\n");
         }
         let mut state = self.lock();
-        let (BuildError::Step { vertex, .. } | BuildError::Exit { vertex, .. }) = error else { return };
+        let (BuildError::Step { vertex, .. }
+        | BuildError::Refused { vertex, .. }
+        | BuildError::Exit { vertex, .. }) = error
+        else {
+            return;
+        };
         // What stands before it may not have been done; the one that failed is what people want to see.
         let failed = state.steps.iter().position(|step| step.vertex == Some(*vertex) && step.base.is_none());
         if let Some(failed) = failed.filter(|failed| *failed != state.at) {
@@ -184,6 +189,9 @@ impl<'k> Lines<'k> {
     /// An instruction; whether it is over.
     fn instruction(&self, state: &mut State, step: &Step) -> bool {
         let Some(vertex) = step.vertex else {
+            if let Some(note) = &step.note {
+                self.line(format!("{note}\n"));
+            }
             let id = hashed(&[&step.configuration, &step.text, &state.id]);
             self.small((self.knows)(&id));
             state.id = id;
