@@ -17,6 +17,7 @@
 pub mod compare;
 pub mod compression;
 pub mod copy;
+pub mod encoder;
 pub mod entry;
 pub mod error;
 pub mod extract;
@@ -28,12 +29,14 @@ pub mod overlay;
 mod pax;
 pub mod pipe;
 pub mod reader;
+pub mod rewrite;
 mod sparse;
 pub mod tree;
 pub mod writer;
 
 pub use compare::{Difference, compare_layer};
 pub use compression::{Compression, Decoder};
+pub use encoder::Encoder;
 pub use entry::{Entry, EntryKind};
 pub use error::ArchiveError;
 pub use extract::{ExtractOptions, Owner, Summary, Whiteouts, extract};

@@ -24,6 +24,12 @@ pub mod method {
     pub const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
     /// Bytes the client has in memory, a Dockerfile or context from its stdin.
     pub const PULL: &str = "/moby.upload.v1.Upload/Pull";
+    /// What is known of a blob in a store of the client's.
+    pub const CONTENT_INFO: &str = "/containerd.services.content.v1.Content/Info";
+    /// A blob out of a store of the client's.
+    pub const CONTENT_READ: &str = "/containerd.services.content.v1.Content/Read";
+    /// A blob into a store of the client's.
+    pub const CONTENT_WRITE: &str = "/containerd.services.content.v1.Content/Write";
     /// What a result should become beyond what the build asked for.
     pub const FIND_EXPORTERS: &str = "/moby.exporter.v1.Exporter/FindExporters";
 }
@@ -189,4 +195,111 @@ pub struct ExporterRequest {
     /// Its options.
     #[prost(btree_map = "string, string", tag = "2")]
     pub attrs: BTreeMap<String, String>,
+}
+
+/// Which blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct InfoRequest {
+    /// Its digest.
+    #[prost(string, tag = "1")]
+    pub digest: String,
+}
+
+/// What is known of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct InfoResponse {
+    /// That.
+    #[prost(message, tag = "1")]
+    pub info: Option<BlobInfo>,
+}
+
+/// A blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BlobInfo {
+    /// Its digest.
+    #[prost(string, tag = "1")]
+    pub digest: String,
+    /// Its bytes.
+    #[prost(int64, tag = "2")]
+    pub size: i64,
+}
+
+/// Which part of which blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReadContentRequest {
+    /// Its digest.
+    #[prost(string, tag = "1")]
+    pub digest: String,
+    /// From here.
+    #[prost(int64, tag = "2")]
+    pub offset: i64,
+    /// So many bytes; 0 for all.
+    #[prost(int64, tag = "3")]
+    pub size: i64,
+}
+
+/// A piece of a blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReadContentResponse {
+    /// Where it begins.
+    #[prost(int64, tag = "1")]
+    pub offset: i64,
+    /// The bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: Vec<u8>,
+}
+
+/// What is done with a blob that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum WriteAction {
+    /// How far it is.
+    Stat = 0,
+    /// More bytes.
+    Write = 1,
+    /// More bytes, the last ones.
+    Commit = 2,
+}
+
+/// A step of writing a blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WriteContentRequest {
+    /// What is done.
+    #[prost(enumeration = "WriteAction", tag = "1")]
+    pub action: i32,
+    /// Tells writers apart.
+    #[prost(string, tag = "2")]
+    pub reference: String,
+    /// Bytes in all.
+    #[prost(int64, tag = "3")]
+    pub total: i64,
+    /// The digest at the end.
+    #[prost(string, tag = "4")]
+    pub expected: String,
+    /// Where the bytes go.
+    #[prost(int64, tag = "5")]
+    pub offset: i64,
+    /// The bytes.
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: Vec<u8>,
+    /// What the store keeps beside it.
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How far a blob is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WriteContentResponse {
+    /// What was done.
+    #[prost(enumeration = "WriteAction", tag = "1")]
+    pub action: i32,
+    /// Bytes that are there.
+    #[prost(int64, tag = "4")]
+    pub offset: i64,
+    /// Bytes in all.
+    #[prost(int64, tag = "5")]
+    pub total: i64,
+    /// The digest so far.
+    #[prost(string, tag = "6")]
+    pub digest: String,
 }

@@ -181,6 +181,15 @@ impl Plan {
     ) -> Result<Self, PlanError<B::Error>> {
         stage::plan(file, options, bases)
     }
+
+    /// How many of the image's layers are those of the image its last stage was made from.
+    pub fn base_layers(&self) -> usize {
+        let mut vertex = self.target.and_then(|id| self.graph.get(id));
+        while let Some(below) = vertex.and_then(|vertex| vertex.inputs.first()) {
+            vertex = self.graph.get(*below);
+        }
+        vertex.and_then(|source| source.layers.as_ref()).map_or(0, |layers| layers.len())
+    }
 }
 
 /// The stage a build is for.

@@ -88,6 +88,16 @@ impl Images {
         Pending::new(self, Record::new(target, None), names, None, lease)
     }
 
+    /// An image whose documents are in the store already: a manifest, or an index of several, of which this machine's, or
+    /// else the first one, has to be complete.
+    pub fn of_documents(&self, target: Descriptor, names: Vec<Reference>) -> Result<Pending> {
+        let lease = self.lease();
+        let names = names.into_iter().map(Reference::or_latest).collect();
+        // What its place in an archive would say of it is no part of it.
+        let target = Descriptor { annotations: std::collections::BTreeMap::new(), ..target };
+        Pending::new(self, Record::new(target, None), names, None, lease)
+    }
+
     /// Writes the documents of an image of this platform.
     pub(crate) fn put_manifest(&self, config: &ImageConfig, layers: Vec<Descriptor>) -> Result<Descriptor> {
         let encode_error = |source| ImageError::Document { what: "the new image".to_owned(), source };

@@ -40,7 +40,9 @@ impl Selection {
     pub fn write_to(&self, out: &mut dyn FileSink) -> Result<()> {
         let selected = &self.selected;
         let mut writer = Writer::new(out);
-        write_blobs(self.lease.images().content(), &mut writer, selected)?;
+        let content = self.lease.images().content();
+        let digests = selected.iter().flat_map(|one| blobs(content, &one.target, &one.left_out)).collect();
+        write_blobs(content, &mut writer, &digests)?;
         write_document(&mut writer, "index.json", &index(selected))?;
         write_document(&mut writer, "manifest.json", &manifests(selected))?;
         write_document(&mut writer, "oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))?;
@@ -129,29 +131,27 @@ impl Images {
     }
 }
 
-fn write_blobs(
+pub(crate) fn write_blobs(
     content: &Content,
     writer: &mut Writer<&mut dyn FileSink>,
-    selected: &[Selected],
+    digests: &BTreeSet<Digest>,
 ) -> Result<()> {
-    let digests: BTreeSet<Digest> =
-        selected.iter().flat_map(|one| blobs(content, &one.target, &one.left_out)).collect();
     writer.append_empty(&Entry::directory("blobs", 0o755))?;
     let mut algorithm = None;
     for digest in digests {
-        let Some(size) = content.size(&digest) else { continue };
+        let Some(size) = content.size(digest) else { continue };
         if algorithm != Some(digest.algorithm()) {
             algorithm = Some(digest.algorithm());
             let name = format!("blobs/{}", digest.algorithm().name());
             writer.append_empty(&Entry::directory(name, 0o755))?;
         }
-        let blob = content.open_blob(&digest)?;
-        writer.append_file(&Entry::file(blob_path(&digest), 0o644, size), &blob)?;
+        let blob = content.open_blob(digest)?;
+        writer.append_file(&Entry::file(blob_path(digest), 0o644, size), &blob)?;
     }
     Ok(())
 }
 
-fn blob_path(digest: &Digest) -> String {
+pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
@@ -218,7 +218,7 @@ fn repositories(selected: &[Selected]) -> BTreeMap<String, BTreeMap<String, Stri
     repositories
 }
 
-fn write_document(
+pub(crate) fn write_document(
     writer: &mut Writer<&mut dyn FileSink>,
     name: &str,
     document: &impl Serialize,

@@ -56,13 +56,18 @@ impl Finder<'_> {
         let parameters = PullParameters {
             image: reference.clone().or_latest().canonical(),
             tag: String::new(),
-            platform: self.request.explicit_platform.then(|| platform.text()),
+            platform: is_asked_for(self.request, platform).then(|| platform.text()),
             caller,
         };
         let images = crate::image::Images { inner: self.inner };
         let mut progress = |progress| self.observer.fetching(progress);
         images.pull(&parameters, &mut progress, &self.cancel.shared.pulls)
     }
+}
+
+/// Whether somebody named this platform: the build, or the instruction.
+fn is_asked_for(request: &BuildRequest, platform: &Platform) -> bool {
+    request.explicit_platform || *platform != request.options.platform
 }
 
 /// The image of this name on this platform, if it is here.
@@ -76,7 +81,7 @@ pub(super) fn here(
         Ok(found) => {
             // An image for another machine is taken where no platform was asked for, as with Docker.
             let on = found.on(platform);
-            let any = !request.explicit_platform;
+            let any = !is_asked_for(request, platform);
             Ok(on.or_else(|| any.then(|| ::image::Image::clone(&found))))
         }
         Err(error) if model::Kinded::kind(&error) == model::ErrorKind::NotFound => Ok(None),

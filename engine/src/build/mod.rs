@@ -6,7 +6,9 @@ mod caches;
 mod check;
 mod copying;
 mod elsewhere;
+mod epoch;
 mod error;
+pub mod export;
 mod files;
 mod git;
 mod history;
@@ -39,6 +41,8 @@ pub use error::{BuildError, FailedStep};
 pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
+pub use epoch::parse as parse_epoch;
+pub use files::Files;
 pub use kept::KeptFolder;
 pub use prune::PruneWishes;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
@@ -92,6 +96,10 @@ pub struct Outcome {
     pub names: Vec<String>,
     /// Build arguments nobody asked for.
     pub unused_arguments: Vec<String>,
+    /// How many of its layers are those of the image it was made from.
+    pub base_layers: usize,
+    /// Nothing of it is to be younger than this.
+    pub epoch: Option<model::Timestamp>,
 }
 
 /// Ends a build from outside.
@@ -174,6 +182,7 @@ impl Builds<'_> {
         let inner = self.inner;
         *cancel.shared.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(inner));
         let _listed = Listed::new(inner, &request.build_id, cancel);
+        let epoch = epoch::of(&request.options)?;
         let file = &received.dockerfile;
         let _lease = inner.storage.images.lease();
         let mut bases = bases::Finder { inner, request, observer, cancel, known: HashMap::new() };
@@ -186,7 +195,7 @@ impl Builds<'_> {
             return Err(BuildError::File(violation));
         }
         let results = work(inner, request, &received.folders, observer, cancel, &plan)?;
-        let outcome = keep(inner, request, &plan, &results)?;
+        let outcome = keep(inner, request, &plan, &results, epoch)?;
         image::gc::schedule(inner);
         Ok(outcome)
     }
@@ -281,8 +290,12 @@ fn keep(
     request: &BuildRequest,
     plan: &Plan,
     results: &[Option<builder::solve::Done>],
+    epoch: Option<model::Timestamp>,
 ) -> Result<Outcome> {
-    let built = plan.image(results);
+    let mut built = plan.image(results);
+    if let Some(latest) = epoch {
+        epoch::apply(&mut built.config, plan, latest);
+    }
     if built.layers.is_empty() && plan.history.is_empty() {
         return Err(Error::invalid("No image was generated. Is your Dockerfile empty?"));
     }
@@ -294,7 +307,8 @@ fn keep(
     for name in &names {
         image::event(inner, "tag", &id, name);
     }
-    Ok(Outcome { id, names, unused_arguments: plan.unused_arguments.clone() })
+    let base_layers = plan.base_layers();
+    Ok(Outcome { id, names, unused_arguments: plan.unused_arguments.clone(), base_layers, epoch })
 }
 
 /// Ends a step's container at once; one that has ended already is left alone.

@@ -109,7 +109,7 @@ pub(super) fn run(
     let id = create_container(job, request, image)?;
     let step = Step { job, id: id.clone() };
     job.observer.running(vertex, id.as_str());
-    let code = watch(job, vertex, &step)?;
+    let code = watch(job, vertex, &step, hint(exec))?;
     if let Some(error) = job.stopped() {
         return Err(error);
     }
@@ -122,6 +122,17 @@ pub(super) fn run(
     drop(step);
     job.observer.removed(vertex, id.as_str());
     Ok(layer)
+}
+
+/// Programs for other machines need help that this machine may not have: what the kernel says of them, explained.
+fn hint(exec: &Exec) -> Option<String> {
+    let platform = &exec.platform;
+    let is_foreign = platform.parse().is_ok_and(|platform| !oci::Platform::detected().runs(&platform));
+    is_foreign.then(|| {
+        format!(
+            "this machine runs no programs for {platform}: an emulator for them can be registered with the kernel's binfmt_misc\n"
+        )
+    })
 }
 
 fn request(job: &Job<'_>, exec: &Exec) -> CreateRequest {
@@ -153,7 +164,14 @@ fn create_container(job: &Job<'_>, request: CreateRequest, image: Image) -> Resu
 }
 
 /// Starts it, passes its output on, waits for its end.
-fn watch(job: &Job<'_>, vertex: VertexId, step: &Step<'_>) -> std::result::Result<i32, BuildError> {
+///
+/// `hint` is said when the kernel does not know what the program is.
+fn watch(
+    job: &Job<'_>,
+    vertex: VertexId,
+    step: &Step<'_>,
+    hint: Option<String>,
+) -> std::result::Result<i32, BuildError> {
     let inner = job.inner;
     let container = inner.find(step.id.as_str())?;
     let (ours, theirs) = socket_pair()?;
@@ -182,14 +200,23 @@ fn watch(job: &Job<'_>, vertex: VertexId, step: &Step<'_>) -> std::result::Resul
         job.kill(&step.id);
     }
     let mut output = File::from(ours);
+    let mut hint = hint;
     let read = transport::framing::read_frames(&mut output, |channel, bytes| {
         job.observer.output(vertex, channel == Channel::Stderr, bytes);
+        if let Some(text) = hint.take_if(|_| says_format_error(bytes)) {
+            job.observer.output(vertex, true, text.as_bytes());
+        }
         Ok(())
     });
     if let Err(error) = read {
         eprintln!("container {}: reading a build step's output: {error}", step.id);
     }
     Ok(waiter.wait().exit_code)
+}
+
+fn says_format_error(bytes: &[u8]) -> bool {
+    const WORDS: &[u8] = b"exec format error";
+    bytes.windows(WORDS.len()).any(|window| window == WORDS)
 }
 
 fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {

@@ -13,18 +13,18 @@ use testkit::{Engine, Output, census, http, peers};
 use super::classic::wait_until;
 
 /// An engine, and a folder for contexts.
-struct Bench {
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
     program: PathBuf,
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         let program = peers::docker_plugin("buildx")?;
         Some(Self { engine: Engine::with_busybox(), program })
     }
 
-    fn folder(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(super) fn folder(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let folder = self.engine.root().join(name);
         for (path, text) in files {
             let path = folder.join(path);
@@ -34,7 +34,7 @@ impl Bench {
         folder
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments);
         command.env("DOCKER_HOST", self.engine.host());
@@ -42,26 +42,26 @@ impl Bench {
         command
     }
 
-    fn buildx(&self, arguments: &[&str]) -> Output {
+    pub(super) fn buildx(&self, arguments: &[&str]) -> Output {
         run(&mut self.command(arguments), None)
     }
 
     /// Builds a folder; what people read.
     #[track_caller]
-    fn build(&self, folder: &Path, arguments: &[&str]) -> String {
+    pub(super) fn build(&self, folder: &Path, arguments: &[&str]) -> String {
         let folder = folder.display().to_string();
         let output = self.buildx(&[&["build", "--progress=plain"], arguments, &[folder.as_str()]].concat());
         assert_eq!(output.code, 0, "{output:?}");
         output.stderr
     }
 
-    fn image_id(&self, name: &str) -> String {
+    pub(super) fn image_id(&self, name: &str) -> String {
         self.engine.wharf(&["image", "inspect", "-f", "{{.Id}}", name]).ok().trim().to_owned()
     }
 }
 
 /// A step's lines, by a part of its name.
-fn step<'o>(output: &'o str, name: &str) -> Vec<&'o str> {
+pub(super) fn step<'o>(output: &'o str, name: &str) -> Vec<&'o str> {
     let first = output.lines().find(|line| line.contains(name));
     let number = first.and_then(|line| line.split_whitespace().next()).unwrap_or("#?");
     output.lines().filter(|line| line.split_whitespace().next() == Some(number)).collect()

@@ -3,6 +3,7 @@
 mod buildx;
 mod classic;
 mod hostile;
+mod outputs;
 mod remote;
 mod stories;
 mod support;

@@ -250,7 +250,9 @@ fn results_come_back() {
     archive.write_all(b"an archive").expect("writes");
     archive.finish().expect("ends");
     assert_eq!(*written.lock().expect("held"), b"an archive");
-    session.send_tree(1, &result.root(), &until).expect("sent");
+    let from = result.root();
+    let branches = [crate::session::send::Branch::whole(&from)];
+    session.send_tree(1, &branches, None, &until).expect("sent");
     assert_eq!(into.list(), ["new", "old", "sub", "sub/inner", "sub/stays"]);
     assert_eq!(fs::read_to_string(into.0.join("new")).expect("reads"), "new");
     let failed = session.send_archive(2, &[], &until).expect("starts").finish().expect_err("fails");

@@ -1,6 +1,7 @@
 //! A session: a connection on which the client serves what the build needs of it.
 
 pub mod auth;
+pub mod content;
 pub mod info;
 pub mod secret;
 pub mod send;

@@ -138,7 +138,7 @@ impl Desk {
         }
         let root =
             RootDir::open(&self.folder).map_err(|error| Status::new(Code::Unknown, error.to_string()))?;
-        send::send_packets(&mut call.inbound, &call.outbound, &root)
+        send::send_packets(&mut call.inbound, &call.outbound, &[send::Branch::whole(&root)], None)
             .map_err(|error| Status::new(Code::Unknown, error.to_string()))
     }
 }

@@ -610,3 +610,39 @@ fn what_waited_longest_is_told_first() {
     drop(images);
     assert_eq!(place.open().get(&one.id).unwrap().last_used, Some(used));
 }
+
+#[test]
+fn a_document_leaves_with_all_it_leads_to() {
+    let place = Place::new("layout");
+    let images = place.open();
+    let image = import(&images, "content", "");
+    let layout = images.layout(image.target.clone(), vec![name("a:1"), name("b.test/c:2")]);
+    let parts = layout.parts().unwrap();
+    let digests: Vec<&Digest> = parts.iter().map(|part| &part.digest).collect();
+    assert_eq!(digests, [&image.config_digest, &image.layers[0].blob.digest, &image.id]);
+    let (mut plain, mut docker) = (Vec::new(), Vec::new());
+    layout.write_to(false, &mut plain).unwrap();
+    layout.write_to(true, &mut docker).unwrap();
+    let other = Place::new("layout-loaded");
+    for (archive, has_manifest) in [(&plain, false), (&docker, true)] {
+        let mut reader = Reader::new(archive.as_slice(), Limits::DEFAULT);
+        let mut found = false;
+        while let Some(entry) = reader.next_entry().unwrap() {
+            found |= entry.path.to_str() == Some("manifest.json");
+        }
+        assert_eq!(found, has_manifest);
+        let loaded = load(&other.open(), archive).unwrap();
+        assert_eq!(loaded.last().unwrap().image.id, image.id);
+        assert_eq!(loaded.last().unwrap().image.repo_tags(), ["a:1", "b.test/c:2"]);
+    }
+    // An index is no archive of Docker's, and what is not here does not leave.
+    let one = serde_json::to_string(&image.target).unwrap();
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{one}]}}"#);
+    images.content().put(index.as_bytes()).unwrap();
+    let index = Descriptor::of(media::OCI_INDEX, index.as_bytes());
+    let layout = images.layout(index.clone(), Vec::new());
+    assert_eq!(layout.parts().unwrap().last().unwrap().digest, index.digest);
+    assert!(layout.write_to(true, &mut Vec::new()).is_err());
+    images.content().remove(&image.layers[0].blob.digest).unwrap();
+    assert!(layout.parts().is_err());
+}

@@ -10,6 +10,7 @@ use buildkit::ops;
 use buildkit::server::{Backend, Export, Job, Wish};
 use buildkit::worker::{BuildkitVersion, WorkerRecord};
 use engine::Engine;
+use engine::build::Outcome;
 use grpc::{Code, Status};
 use oci::Platform;
 
@@ -26,12 +27,19 @@ impl EngineBackend {
     }
 }
 
-/// An image that was built. If nobody wanted it as an image, it goes when nobody holds it any more.
+/// What was built, for each platform. Images nobody wanted as such go when nobody holds them any more.
 pub(crate) struct BuiltImage {
     pub(super) engine: Engine,
-    pub(super) id: String,
-    /// Somebody wanted it as an image.
+    /// At least one.
+    pub(super) parts: Vec<BuiltPart>,
+    /// Somebody wanted the images as they were built.
     pub(super) wanted: AtomicBool,
+}
+
+/// An image for one platform.
+pub(super) struct BuiltPart {
+    pub(super) platform: Platform,
+    pub(super) outcome: Outcome,
 }
 
 impl Drop for BuiltImage {
@@ -40,12 +48,15 @@ impl Drop for BuiltImage {
             return;
         }
         let images = self.engine.images();
-        let nameless = images
-            .inspect(&self.id, &Default::default())
-            .is_ok_and(|image| image.repo_tags.is_empty() && image.repo_digests.is_empty());
-        if nameless {
-            // A container may use it already, or an image be made from it: then it stays, as it should.
-            let _ = images.remove(&self.id, false, false);
+        for part in &self.parts {
+            let id = &part.outcome.id;
+            let nameless = images
+                .inspect(id, &Default::default())
+                .is_ok_and(|image| image.repo_tags.is_empty() && image.repo_digests.is_empty());
+            if nameless {
+                // A container may use it already, or an image be made from it: then it stays, as it should.
+                let _ = images.remove(id, false, false);
+            }
         }
     }
 }
@@ -54,8 +65,8 @@ impl Backend for EngineBackend {
     type Built = Arc<BuiltImage>;
 
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status> {
-        let id = build::build(&self.engine, wish, job)?;
-        Ok(Arc::new(BuiltImage { engine: self.engine.clone(), id, wanted: AtomicBool::new(false) }))
+        let parts = build::build(&self.engine, wish, job)?;
+        Ok(Arc::new(BuiltImage { engine: self.engine.clone(), parts, wanted: AtomicBool::new(false) }))
     }
 
     fn answer(&self, wish: &Wish, job: &Job) -> Result<BTreeMap<String, Vec<u8>>, Status> {
@@ -67,8 +78,13 @@ impl Backend for EngineBackend {
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
-        let config = self.engine.builds().image_config(&built.id);
-        config.map(|config| ("containerimage.config".to_owned(), config)).into_iter().collect()
+        let several = built.parts.len() > 1;
+        let fact = |part: &BuiltPart| {
+            let config = self.engine.builds().image_config(&part.outcome.id)?;
+            let behind = if several { format!("/{}", part.platform.text()) } else { String::new() };
+            Some((format!("containerimage.config{behind}"), config))
+        };
+        built.parts.iter().filter_map(fact).collect()
     }
 
     fn export(
@@ -92,7 +108,11 @@ impl Backend for EngineBackend {
         let platform = Platform::host();
         vec![WorkerRecord {
             id: self.engine.system().info().map(|info| info.id).unwrap_or_default(),
-            labels: BTreeMap::from([("org.mobyproject.buildkit.worker.executor".into(), "wharf".into())]),
+            labels: BTreeMap::from([
+                ("org.mobyproject.buildkit.worker.executor".into(), "wharf".into()),
+                // By this clients know that images of several platforms can be kept, and archives and cache be exported.
+                ("org.mobyproject.buildkit.worker.snapshotter".into(), "overlayfs".into()),
+            ]),
             platforms: vec![ops::Platform {
                 architecture: platform.architecture.clone(),
                 os: platform.os.clone(),

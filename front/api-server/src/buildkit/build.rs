@@ -6,12 +6,13 @@ use engine::Engine;
 use engine::build::{Cancel, ContextSource};
 use grpc::Status;
 
+use super::backend::BuiltPart;
 use super::files::Files;
 use super::steps::Steps;
 use super::{failure, request};
 
-/// Builds an image without a name; its id.
-pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<String, Status> {
+/// Builds an image without a name for each platform, one after the other: they share the client's files and the cache.
+pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<BuiltPart>, Status> {
     let cancel = Cancel::default();
     let stop = cancel.clone();
     // Ending steps takes a moment; whoever says that the client is gone serves other calls too.
@@ -19,17 +20,26 @@ pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<String, S
         std::thread::spawn(move || stop.stop());
     });
     let files = Files::new(engine, wish, job, &cancel)?;
-    let request = request::request(wish, job, &files)?;
+    let platforms = request::platforms(wish)?;
+    let mut request = request::request(wish, job, &files)?;
     if let Err(error) = Dockerfile::read(&files.dockerfile.data) {
         return Err(failure::dockerfile(&error, &files.dockerfile));
     }
     let source = ContextSource::Folders(files.paths());
     let builds = engine.builds();
     let received = builds.receive(&request, source, &cancel).map_err(|error| failure::plain(&error))?;
-    let steps = Steps::new(job, &files, &cancel);
-    let outcome = builds.build(&request, &received, &steps, &cancel);
-    if let Some(failure) = steps.failure() {
-        return Err(failure);
+    let mut parts = Vec::new();
+    for platform in &platforms {
+        let shown = (platforms.len() > 1).then(|| platform.text());
+        request.options.platform = platform.clone();
+        request.options.contexts = files.contexts.on(platform);
+        let steps = Steps::new(job, &files, &cancel, shown);
+        let outcome = builds.build(&request, &received, &steps, &cancel);
+        if let Some(failure) = steps.failure() {
+            return Err(failure);
+        }
+        let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile))?;
+        parts.push(BuiltPart { platform: platform.clone(), outcome });
     }
-    outcome.map(|outcome| outcome.id).map_err(|error| failure::status(&error, &steps, &files.dockerfile))
+    Ok(parts)
 }

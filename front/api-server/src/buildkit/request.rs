@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,17 +18,13 @@ use oci::{Platform, Reference};
 
 use super::files::Files;
 
+/// Platforms one build may be for.
+const MOST_PLATFORMS: usize = 32;
+
 /// What is built, and with what.
 pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequest, Status> {
     let host = Platform::host();
-    let platform = match wish.platforms.as_slice() {
-        [] => host.clone(),
-        [one] => one.parse().map_err(|error| invalid(&error))?,
-        _ => {
-            let text = "Multi-platform build is not supported by this builder: build one platform at a time";
-            return Err(Status::new(Code::Unimplemented, text));
-        }
-    };
+    let platform = platforms(wish)?.into_iter().next().unwrap_or_else(|| host.clone());
     let contexts = files.contexts.on(&platform);
     let text = (!files.dockerfile.data.is_empty()).then(|| files.dockerfile.data.clone());
     let options = Options {
@@ -57,6 +54,24 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         build_id: job.reference.clone(),
         client: Arc::new(SessionClient { job: job.clone() }),
     })
+}
+
+/// The platforms that are wanted, each once; the host's when none is named.
+pub(super) fn platforms(wish: &Wish) -> Result<Vec<Platform>, Status> {
+    if wish.platforms.len() > MOST_PLATFORMS {
+        return Err(invalid(&format!("more than {MOST_PLATFORMS} platforms")));
+    }
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in &wish.platforms {
+        let platform: Platform = text.parse().map_err(|error| invalid(&error))?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    if platforms.is_empty() {
+        platforms.push(Platform::host());
+    }
+    Ok(platforms)
 }
 
 fn invalid(error: &dyn std::fmt::Display) -> Status {
@@ -91,7 +106,7 @@ fn credentials_for(
     options: &Options,
 ) -> Result<BTreeMap<String, Credentials>, Status> {
     let mut known = BTreeMap::new();
-    let (Some(session), Some(text)) = (&job.session, text) else { return Ok(known) };
+    let (Some(_), Some(text)) = (&job.session, text) else { return Ok(known) };
     let Ok(file) = Dockerfile::read(text) else { return Ok(known) };
     let named = options.contexts.values().filter_map(|context| match context {
         NamedContext::Image(image) => Some(image.as_str()),
@@ -101,21 +116,26 @@ fn credentials_for(
     for image in images {
         let Ok(reference) = image.parse::<Reference>() else { continue };
         let domain = reference.domain().to_owned();
-        if known.contains_key(&domain) {
-            continue;
-        }
-        let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain.as_str() };
-        if let Some(said) = session.credentials(host)? {
-            let mut document = api::system::AuthConfig::default();
-            if said.username.is_empty() {
-                document.identitytoken = said.secret;
-            } else {
-                (document.username, document.password) = (said.username, said.secret);
-            }
-            known.insert(domain, credentials(&document));
+        if let Entry::Vacant(place) = known.entry(domain) {
+            let said = credentials_of(job, place.key())?;
+            place.insert(said);
         }
     }
     Ok(known)
+}
+
+/// What the client would say to a registry; nothing without a session.
+pub(super) fn credentials_of(job: &Job, domain: &str) -> Result<Credentials, Status> {
+    let Some(session) = &job.session else { return Ok(Credentials::default()) };
+    let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
+    let Some(said) = session.credentials(host)? else { return Ok(Credentials::default()) };
+    let mut document = api::system::AuthConfig::default();
+    if said.username.is_empty() {
+        document.identitytoken = said.secret;
+    } else {
+        (document.username, document.password) = (said.username, said.secret);
+    }
+    Ok(credentials(&document))
 }
 
 /// The client's secrets and agent, through its session.

@@ -22,6 +22,8 @@ pub(super) struct Steps<'b> {
     job: &'b Job,
     files: &'b Files,
     cancel: &'b Cancel,
+    /// Before the names of steps, where there are several platforms.
+    platform: Option<String>,
     state: Mutex<State>,
 }
 
@@ -35,8 +37,8 @@ struct State {
 }
 
 impl<'b> Steps<'b> {
-    pub(super) fn new(job: &'b Job, files: &'b Files, cancel: &'b Cancel) -> Self {
-        Self { job, files, cancel, state: Mutex::default() }
+    pub(super) fn new(job: &'b Job, files: &'b Files, cancel: &'b Cancel, platform: Option<String>) -> Self {
+        Self { job, files, cancel, platform, state: Mutex::default() }
     }
 
     /// Why the contexts could not be had.
@@ -100,7 +102,7 @@ impl Observer for Steps<'_> {
         }
         let targets: Vec<VertexId> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
-        let names = names(&plan.steps);
+        let names = names(&plan.steps, self.platform.as_deref());
         let mut state = self.lock();
         for step in &plan.steps {
             if let (Some(vertex), Some(lines)) = (step.vertex, step.lines) {
@@ -183,13 +185,14 @@ impl Observer for Steps<'_> {
 }
 
 /// `[stage 2/4] RUN ...` for the steps that do something.
-fn names(steps: &[Step]) -> HashMap<VertexId, String> {
+fn names(steps: &[Step], platform: Option<&str>) -> HashMap<VertexId, String> {
     let stages = steps.iter().map(|step| step.stage).max().unwrap_or_default() + 1;
     // A FROM counts when it is an image; what only changes the configuration does not.
     let counts = |step: &&Step| match &step.base {
         Some(base) => !base.is_empty(),
         None => step.vertex.is_some(),
     };
+    let platform = platform.map(|platform| format!("{platform} ")).unwrap_or_default();
     let mut names = HashMap::new();
     for stage in 0..stages {
         let counted: Vec<&Step> = steps.iter().filter(|step| step.stage == stage).filter(counts).collect();
@@ -201,7 +204,7 @@ fn names(steps: &[Step]) -> HashMap<VertexId, String> {
                 None => String::new(),
             };
             let width = total.to_string().len();
-            let name = format!("[{prefix}{:>width$}/{total}] {}", number + 1, text(step));
+            let name = format!("[{platform}{prefix}{:>width$}/{total}] {}", number + 1, text(step));
             if let Some(vertex) = step.vertex {
                 names.entry(vertex).or_insert(name);
             }
@@ -236,7 +239,7 @@ mod tests {
     }
 
     fn shown(steps: &[Step]) -> Vec<String> {
-        let mut names: Vec<_> = names(steps).into_iter().collect();
+        let mut names: Vec<_> = names(steps, None).into_iter().collect();
         names.sort();
         names.into_iter().map(|(_, name)| name).collect()
     }
