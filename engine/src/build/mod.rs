@@ -37,12 +37,12 @@ use registry_client::Stop;
 
 pub(crate) use cache::Cache;
 pub use elsewhere::ForeignContext;
+pub use epoch::parse as parse_epoch;
 pub use error::{BuildError, FailedStep};
+pub use files::Files;
 pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
-pub use epoch::parse as parse_epoch;
-pub use files::Files;
 pub use kept::KeptFolder;
 pub use prune::PruneWishes;
 pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};

@@ -74,7 +74,8 @@ impl Backend for EngineBackend {
     }
 
     fn definition(&self, built: &Self::Built) -> ops::Definition {
-        contexts::as_definition(&built.id)
+        // Of several platforms the first one: a graph stands for one result.
+        contexts::as_definition(built.parts.first().map_or("", |part| part.outcome.id.as_str()))
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
