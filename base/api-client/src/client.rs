@@ -220,6 +220,35 @@ impl Client {
         }
     }
 
+    /// A POST on a path without a version that turns the connection into another protocol's; `headers` may name one
+    /// header several times.
+    ///
+    /// # Errors
+    /// When the engine can't be reached, refuses, or speaks no such protocol there.
+    pub fn upgrade_to(
+        &self,
+        protocol: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Upgraded, ClientError> {
+        let headers = self.headers(headers);
+        let request = Request { method: "POST", path, headers: &headers, body: Body::Empty };
+        match self.http.upgrade(request, protocol).map_err(|error| self.failure(error))? {
+            Ok(upgraded) if upgraded.head.status == 101 => Ok(upgraded),
+            Ok(upgraded) => Err(ClientError::Broken(format!(
+                "unable to upgrade to {protocol}, received {}",
+                upgraded.head.status
+            ))),
+            Err(answer) => match refuse(answer) {
+                Err(error) => Err(error),
+                Ok(answer) => Err(ClientError::Broken(format!(
+                    "unable to upgrade to {protocol}, received {}",
+                    answer.head.status
+                ))),
+            },
+        }
+    }
+
     /// A bare connection to the engine.
     ///
     /// # Errors

@@ -90,6 +90,8 @@ pub enum ContextSource<'c> {
         device: u64,
         /// Its number there.
         inode: u64,
+        /// Folders beside it, by their names, as in [`ContextSource::Folders`].
+        others: BTreeMap<String, PathBuf>,
     },
     /// Folders by their names, which stay as they are; the main one has none. Whoever filled them knew the ignore file.
     Folders(BTreeMap<String, PathBuf>),
@@ -145,8 +147,11 @@ pub(super) fn receive(
                 folders.insert(name, open(&path, Ignore::default(), true)?);
             }
         }
-        ContextSource::Place { path, device, inode } => {
+        ContextSource::Place { path, device, inode, others } => {
             folders.insert(String::new(), in_place(&path, device, inode)?);
+            for (name, path) in others {
+                folders.insert(name, open(&path, Ignore::default(), true)?);
+            }
         }
         ContextSource::Tar(stream) => {
             let folder = Temporary::new(inner)?;

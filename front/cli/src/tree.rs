@@ -41,12 +41,26 @@ const CONTAINER: Group = Group {
     ],
 };
 
+const HISTORY: Group = Group {
+    about: "Builds that the engine remembers",
+    bare: None,
+    entries: &[
+        Entry::command("inspect", &builder::history::INSPECT),
+        Entry::command("logs", &builder::history::LOGS),
+        Entry::command("ls", &builder::history::LS).aliases(&["list"]),
+        Entry::command("rm", &builder::history::RM),
+    ],
+};
+
 const BUILDER: Group = Group {
     about: "Manage builds",
     bare: None,
     entries: &[
         Entry::command("build", &build::COMMAND),
         Entry::command("du", &builder::du::COMMAND),
+        Entry::group("history", &HISTORY).section(Section::Plain),
+        Entry::command("inspect", &builder::instance::INSPECT),
+        Entry::command("ls", &builder::instance::LS),
         Entry::command("prune", &builder::prune::COMMAND),
     ],
 };
@@ -57,7 +71,11 @@ const BUILDX: Group = Group {
     entries: &[
         Entry::command("build", &build::COMMAND).aliases(&["b"]),
         Entry::command("du", &builder::du::COMMAND),
+        Entry::group("history", &HISTORY).section(Section::Plain),
+        Entry::command("inspect", &builder::instance::INSPECT),
+        Entry::command("ls", &builder::instance::LS),
         Entry::command("prune", &builder::prune::WITH_TABLE),
+        Entry::command("version", &builder::instance::VERSION),
     ],
 };
 

@@ -4,6 +4,7 @@ mod buildx;
 mod classic;
 mod hostile;
 mod outputs;
+mod own;
 mod remote;
 mod stories;
 mod support;

@@ -1,6 +1,7 @@
 //! What the command line and the daemon promise besides running containers.
 
 mod build;
+mod buildkit;
 mod completion;
 mod config;
 mod context;

@@ -50,6 +50,21 @@ pub struct Wish {
     pub cache_imports: Vec<CacheOptionsEntry>,
     /// Graphs contexts may name.
     pub inputs: BTreeMap<String, Definition>,
+    /// Where a client on this machine says that the main context is.
+    pub place: Option<Place>,
+}
+
+/// A folder of the client that may be this machine's too: equal numbers say that it is the same one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its path.
+    pub path: String,
+    /// The device it is on, as the client sees it.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// The Dockerfile's path in it.
+    pub dockerfile: String,
 }
 
 /// Where files come from.
@@ -122,6 +137,10 @@ impl Wish {
         Ok(())
     }
 
+    fn place_mut(&mut self) -> &mut Place {
+        self.place.get_or_insert_default()
+    }
+
     fn plain_option(&mut self, name: &str, value: &str) -> Result<(), Status> {
         let text = || (!value.is_empty()).then(|| value.to_owned());
         match name {
@@ -144,6 +163,14 @@ impl Wish {
             }
             "ulimit" => self.ulimits = list(value),
             "cgroup-parent" => self.cgroup_parent = text(),
+            "wharf-context" => self.place_mut().path = value.to_owned(),
+            "wharf-dockerfile" => self.place_mut().dockerfile = value.to_owned(),
+            "wharf-context-device" => {
+                self.place_mut().device = value.parse().map_err(|_| invalid(name, value))?;
+            }
+            "wharf-context-inode" => {
+                self.place_mut().inode = value.parse().map_err(|_| invalid(name, value))?;
+            }
             "hostname" => self.hostname = text(),
             "requestid" => self.subrequest = text(),
             "cache-imports" if !value.is_empty() => {

@@ -3,7 +3,7 @@
 use builder::Dockerfile;
 use buildkit::server::{Job, Wish};
 use engine::Engine;
-use engine::build::{Cancel, ContextSource};
+use engine::build::Cancel;
 use grpc::Status;
 
 use super::backend::BuiltPart;
@@ -25,7 +25,7 @@ pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<Built
     if let Err(error) = Dockerfile::read(&files.dockerfile.data) {
         return Err(failure::dockerfile(&error, &files.dockerfile));
     }
-    let source = ContextSource::Folders(files.paths());
+    let source = files.source();
     let builds = engine.builds();
     let received = builds.receive(&request, source, &cancel).map_err(|error| failure::plain(&error))?;
     let mut parts = Vec::new();

@@ -9,15 +9,16 @@ use buildkit::ops::SourceInfo;
 use buildkit::server::{Context, Job, Wish};
 use buildkit::session::sync::{SyncError, SyncLimits, Wanted};
 use engine::Engine;
-use engine::build::{Cancel, ForeignContext, KeptFolder};
+use engine::build::{Cancel, ContextSource, ForeignContext, KeptFolder};
 use grpc::{Code, Status};
 
 use super::contexts::{self, Contexts};
 use super::failure;
+use super::place::{self, Here};
 use super::vertex::{self, Telling};
 
 /// Longest Dockerfile and ignore file.
-const LONGEST: u64 = 2 << 20;
+pub(super) const LONGEST: u64 = 2 << 20;
 /// How often people are told how much came.
 const OFTEN: Duration = Duration::from_millis(100);
 
@@ -30,6 +31,10 @@ pub(super) struct Files {
     pub(super) contexts: Contexts,
     /// The main context, when it comes from elsewhere.
     main: Option<ForeignContext>,
+    /// The main context, when it is a folder of this machine.
+    here: Option<Here>,
+    /// What its ignore file says then.
+    here_exclude: Vec<String>,
 }
 
 /// A folder of the client.
@@ -44,9 +49,13 @@ impl Files {
     /// Gets the Dockerfile, and places for the folders.
     pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job, cancel: &Cancel) -> Result<Self, Status> {
         let main = main_context(engine, wish, job, cancel)?;
-        let definition = Definition::get(engine, wish, job, main.as_ref())?;
+        let here = place::find(wish, job)?;
+        let definition = match &here {
+            Some(here) => Definition { file: here.dockerfile(&wish.filename), ignore: None },
+            None => Definition::get(engine, wish, job, main.as_ref())?,
+        };
         let mut folders = BTreeMap::new();
-        if let Context::Local(name) = &wish.context {
+        if let (Context::Local(name), None) = (&wish.context, &here) {
             let text = match definition.ignore {
                 Some(text) => Some(text),
                 None => vertex::told(&job.progress, "[internal] load .dockerignore", |telling| {
@@ -65,21 +74,31 @@ impl Files {
             }
         }
         let contexts = Contexts::new(engine, wish, job, cancel)?;
-        Ok(Self { dockerfile: definition.file, folders, contexts, main })
+        let here_exclude = here.as_ref().map(|here| patterns(here.ignore())).unwrap_or_default();
+        Ok(Self { dockerfile: definition.file, folders, contexts, main, here, here_exclude })
+    }
+
+    /// The Dockerfile's path in its context.
+    pub(super) fn dockerfile_path(&self) -> &str {
+        self.here.as_ref().map_or(&self.dockerfile.filename, |here| &here.place.dockerfile)
     }
 
     /// What the main folder's ignore file says, pattern by pattern.
     pub(super) fn ignore(&self) -> &[String] {
-        self.folders.get("").map(|local| local.exclude.as_slice()).unwrap_or_default()
+        self.folders.get("").map_or(&self.here_exclude, |local| &local.exclude)
     }
 
     /// Where the folders are.
-    pub(super) fn paths(&self) -> BTreeMap<String, PathBuf> {
+    pub(super) fn source<'c>(&self) -> ContextSource<'c> {
         let own = self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned()));
         let foreign =
             self.contexts.foreign.iter().map(|(name, files)| (name.clone(), files.path().to_owned()));
         let main = self.main.iter().map(|files| (String::new(), files.path().to_owned()));
-        own.chain(foreign).chain(main).collect()
+        let paths: BTreeMap<String, PathBuf> = own.chain(foreign).chain(main).collect();
+        match &self.here {
+            Some(here) => here.source(paths),
+            None => ContextSource::Folders(paths),
+        }
     }
 
     /// Gets what is needed of a folder: these paths, or all of it.

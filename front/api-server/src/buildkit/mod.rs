@@ -10,6 +10,7 @@ mod files;
 mod history;
 mod lint;
 mod outline;
+mod place;
 mod request;
 mod steps;
 mod subrequest;

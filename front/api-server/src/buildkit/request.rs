@@ -42,7 +42,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         late_refusals: false,
     };
     Ok(BuildRequest {
-        dockerfile: wish.filename.clone(),
+        dockerfile: files.dockerfile_path().to_owned(),
         credentials: credentials_for(job, text.as_deref(), &options)?,
         dockerfile_text: text,
         names: Vec::new(),

@@ -110,7 +110,7 @@ fn receive(call: &mut Call<'_, '_>, request: &BuildRequest, cancel: &Cancel) -> 
             text.parse::<u64>().map_err(|_| Failure::new(400, format!("invalid {name}: {text:?}")))
         };
         let (device, inode) = (number("wharf-context-device")?, number("wharf-context-inode")?);
-        let place = ContextSource::Place { path: path.into(), device, inode };
+        let place = ContextSource::Place { path: path.into(), device, inode, others: Default::default() };
         return Ok(builds.receive(request, place, cancel)?);
     }
     if let Some(remote) = call.query.non_empty("remote") {

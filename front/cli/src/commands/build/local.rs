@@ -145,7 +145,11 @@ impl Local {
     }
 }
 
-fn whole(source: impl Read) -> std::io::Result<Vec<u8>> {
+/// All bytes of a Dockerfile from somewhere.
+///
+/// # Errors
+/// When it cannot be read, or is too long to be one.
+pub(super) fn whole(source: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(LONGEST_DOCKERFILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST_DOCKERFILE {

@@ -13,9 +13,11 @@ use crate::session::Session;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::commands) enum Mode {
     /// Everything; lines of pulls are redrawn on a terminal.
     Auto,
+    /// The same, also where there is no terminal.
+    Terminal,
     /// Everything, line by line.
     Plain,
     /// Only the id at the end, or everything when it fails.
@@ -37,7 +39,8 @@ impl Mode {
         match (text, matches.on("quiet")) {
             ("auto" | "quiet", true) | ("quiet", false) => Ok(Self::Quiet),
             (_, true) => Err(Failure::text(format!("progress={text} and quiet cannot be used together"))),
-            ("auto" | "tty" | "", false) => Ok(Self::Auto),
+            ("auto" | "", false) => Ok(Self::Auto),
+            ("tty", false) => Ok(Self::Terminal),
             ("plain", false) => Ok(Self::Plain),
             ("rawjson", false) => Ok(Self::Records),
             _ => Err(Failure::text(format!("invalid progress mode {text}"))),
@@ -66,8 +69,8 @@ pub(super) fn show(answer: Answer, mode: Mode) -> Result<String, Failure> {
     let shown = match mode {
         Mode::Records => records(response.body, &mut aux),
         Mode::Quiet => quietly(response.body, &mut aux).map(|said| quiet_id = said),
-        Mode::Auto | Mode::Plain => {
-            let screen = if mode == Mode::Auto { progress::screen(std::io::stdout()) } else { None };
+        Mode::Auto | Mode::Terminal | Mode::Plain => {
+            let screen = if mode != Mode::Plain { progress::screen(std::io::stdout()) } else { None };
             progress::write(response.body, screen, &mut std::io::stdout().lock(), &mut aux)
         }
     };

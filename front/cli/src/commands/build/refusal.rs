@@ -1,5 +1,6 @@
 //! What the engine's classic builder cannot do is refused before anything is sent.
 
+use super::source::Source;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::session::Session;
@@ -49,6 +50,19 @@ pub(super) fn check(session: &Session, matches: &Matches) -> Outcome {
     if matches.on("squash") && !session.client()?.ping()?.experimental {
         return Err(Failure::text(
             "\"--squash\" is only supported on a Docker daemon with experimental features enabled",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a context that the classic door cannot bring together with its Dockerfile.
+///
+/// # Errors
+/// When the engine gets the files, and we the Dockerfile.
+pub(super) fn check_source(source: &Source) -> Outcome {
+    if matches!(source, Source::Remote(_, dockerfile) if dockerfile == "-") {
+        return Err(Failure::text(
+            "unable to prepare context: the engine fetches the context, so the Dockerfile cannot come from stdin",
         ));
     }
     Ok(())

@@ -95,7 +95,7 @@ fn unless_zero(number: i64) -> String {
 
 /// Values for ARG: what was given (a name alone takes our own value, and is there without one when we have none), and
 /// the proxies of the configuration file.
-fn arguments(session: &Session, matches: &Matches) -> Result<Map<String, Json>, Failure> {
+pub(super) fn arguments(session: &Session, matches: &Matches) -> Result<Map<String, Json>, Failure> {
     let given = environment::read_environment(&[], matches.list("build-arg"), &session.environment)?;
     let proxies = environment::proxies(session.config(), session.client()?.host(), &given);
     let mut arguments: Vec<(&str, Json)> = Vec::new();

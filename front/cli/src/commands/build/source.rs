@@ -41,11 +41,6 @@ pub(super) fn find(argument: &str, file: &str) -> Result<Source, Failure> {
         return local::find(argument, file).map(Source::Local);
     }
     if is_git(argument) || is_url(argument) {
-        if file == "-" {
-            return Err(Failure::text(
-                "unable to prepare context: the engine fetches the context, so the Dockerfile cannot come from stdin",
-            ));
-        }
         return Ok(Source::Remote(argument.to_owned(), file.to_owned()));
     }
     Err(Failure::text(format!(

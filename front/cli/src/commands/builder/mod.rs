@@ -1,5 +1,7 @@
 //! Commands on the build cache.
 
 pub mod du;
+pub mod history;
+pub mod instance;
 pub mod prune;
 mod record;

@@ -1,0 +1,144 @@
+//! `build` through BuildKit's protocol: the flags as a request, the files offered in a session, progress as it comes.
+//!
+//! Which files (`context`), what steps borrow (`lend`), what becomes of the result (`exports`), the frontend's options
+//! (`attributes`, `cache`); then one connection asks the builder and one serves it (`connect`), what it says is shown
+//! (`watch`, `progress`), and what is left to do is done (`push`, `outcome`).
+
+mod attributes;
+mod cache;
+pub(in crate::commands) mod connect;
+mod context;
+mod exports;
+pub(in crate::commands) mod failure;
+mod fields;
+mod lend;
+mod outcome;
+pub(in crate::commands) mod progress;
+mod push;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use buildkit::client::{Builder, Offer};
+use buildkit::control::SolveRequest;
+use buildkit::session::auth::Credentials;
+
+use super::output::Mode;
+use super::source::Source;
+use crate::credentials;
+use crate::failure::{Failure, Outcome};
+use crate::matches::Matches;
+use crate::session::Session;
+use exports::Exports;
+use progress::Display;
+
+/// The registry whose credentials are kept under the hub's address.
+const HUB_HOST: &str = "registry-1.docker.io";
+/// How the engine's only builder is called: in lines, and in a live view.
+const TITLE: [&str; 2] = ["\"default\" instance using docker driver", "docker:default"];
+
+/// Flags that mean nothing here: the protocol has no place for them.
+const WITHOUT_EFFECT: [&str; 5] = ["compress", "force-rm", "isolation", "disable-content-trust", "rm"];
+
+/// Builds.
+///
+/// # Errors
+/// When the files cannot be had, or the build fails.
+pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mode) -> Outcome {
+    check(matches)?;
+    for flag in WITHOUT_EFFECT.iter().filter(|flag| matches.given(flag)) {
+        eprintln!("WARNING: --{flag} has no effect on a build through BuildKit's protocol");
+    }
+    let client = session.client()?;
+    let exports = Exports::of(matches, terminal::is_terminal(std::io::stdout()))?;
+    let mut offer = Offer::default();
+    lend::offer(matches, &session.environment, &mut offer)?;
+    exports.offer(&mut offer)?;
+    offer.keyring(keyring(session));
+    let builder = connect::builder(client)?;
+    let mut attributes = attributes::read(session, matches, || host_gateway(&builder))?;
+    let files = context::offer(source, matches, &mut offer, &mut attributes)?;
+    if client.host().starts_with("unix://") && is_wharf(&builder) {
+        files.name_place(&mut attributes)?;
+    }
+    let cache = cache::read(matches, &mut attributes)?;
+    let name =
+        std::env::current_dir().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let serving = connect::serve(client, offer, &name.unwrap_or_default(), &files.shared_key)?;
+    let exporters = exports.requests();
+    let first = exporters.first().cloned().unwrap_or_default();
+    let request = SolveRequest {
+        reference: model::id::random_hex()[..25].to_owned(),
+        session: serving.id.clone(),
+        frontend: "dockerfile.v0".into(),
+        frontend_attrs: attributes,
+        // Builders that know one exporter only read it here.
+        exporter_deprecated: first.r#type,
+        exporter_attrs_deprecated: first.attrs,
+        exporters,
+        cache,
+        entitlements: attributes::entitlements(matches),
+        ..SolveRequest::default()
+    };
+    let mut display = Display::new(mode, TITLE, session.environment.get("NO_COLOR").is_none());
+    let solved = watch::solve(&builder, &request, &mut display);
+    let pushed = match &solved {
+        Ok(_) => push::all(session, &exports.push, &mut display),
+        Err(_) => Ok(()),
+    };
+    display.end(matches.on("debug") || session.debug)?;
+    let said = solved.map_err(|status| failure::of_build(&status))?;
+    pushed?;
+    outcome::write(matches, &said, &request.reference)?;
+    if mode == Mode::Quiet && !outcome::id(&said).is_empty() {
+        println!("{}", outcome::id(&said));
+    }
+    Ok(())
+}
+
+/// Refuses what contradicts itself, or what there is no builder for.
+fn check(matches: &Matches) -> Outcome {
+    let builder = matches.text("builder");
+    if !matches!(builder, "" | "default") {
+        return Err(Failure::text(format!("ERROR: no builder {} found", crate::value::quoted(builder))));
+    }
+    for (flag, what) in [("policy", "rules for sources"), ("resource", "limits for steps")] {
+        if matches.given(flag) {
+            return Err(Failure::text(format!("--{flag}: {what} are not supported yet")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the builder is ours, which reads folders of this machine in place.
+fn is_wharf(builder: &Builder) -> bool {
+    let version = builder.info().ok().and_then(|info| info.buildkit_version);
+    version.is_some_and(|version| version.package == "wharf")
+}
+
+/// The address that steps reach the machine at, where the builder tells it.
+fn host_gateway(builder: &Builder) -> Option<String> {
+    const LABEL: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+    let workers = builder.workers().ok()?.record;
+    workers.iter().find_map(|worker| worker.labels.get(LABEL)).filter(|address| !address.is_empty()).cloned()
+}
+
+/// What we know about registries, by their hosts.
+fn keyring(session: &Session) -> impl Fn(&str) -> Option<Credentials> + Send + Sync + 'static {
+    let known: BTreeMap<String, Credentials> = credentials::all(session)
+        .into_iter()
+        .filter_map(|(server, document)| {
+            let text = |name: &str| document.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+            let (username, secret) = match text("identitytoken") {
+                "" => (text("username").to_owned(), text("password").to_owned()),
+                token => (String::new(), token.to_owned()),
+            };
+            (!secret.is_empty()).then_some((server, Credentials { username, secret }))
+        })
+        .collect();
+    move |host| {
+        let key = if host == HUB_HOST { credentials::HUB } else { host };
+        let same_host = || known.iter().find(|(server, _)| credentials::host_of(server) == key);
+        known.get(key).or_else(|| same_host().map(|(_, credentials)| credentials)).cloned()
+    }
+}

@@ -1,0 +1,99 @@
+//! A build under way: its end from one call, its news from another, time for a live view in between.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use buildkit::client::Builder;
+use buildkit::control::{SolveRequest, SolveResponse, StatusResponse};
+use grpc::{Cancellation, Code, Status};
+
+use super::outcome::Said;
+use super::progress::Display;
+
+/// How long the last news of a build may take after its end.
+const LAST_NEWS: Duration = Duration::from_secs(3);
+
+/// What happened.
+enum Event {
+    News(StatusResponse),
+    /// No more news will come.
+    Silence,
+    End(Result<SolveResponse, Status>),
+}
+
+/// Builds and shows what the builder says; what its exporters said.
+///
+/// # Errors
+/// Why it failed.
+pub(super) fn solve(
+    builder: &Builder,
+    request: &SolveRequest,
+    display: &mut Display,
+) -> Result<Said, Status> {
+    let (events, happened) = channel();
+    let until = Cancellation::new();
+    let solving = {
+        let (builder, request, events) = (builder.clone(), request.clone(), events.clone());
+        let until = until.clone();
+        move || drop(events.send(Event::End(builder.solve(&request, &until))))
+    };
+    let listening = {
+        let (builder, reference, until) = (builder.clone(), request.reference.clone(), until.clone());
+        move || listen(&builder, &reference, &until, &events)
+    };
+    for (name, work) in
+        [("solve", Box::new(solving) as Box<dyn FnOnce() + Send>), ("status", Box::new(listening))]
+    {
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(work)
+            .map_err(|error| Status::new(Code::Internal, error.to_string()))?;
+    }
+    let outcome = follow(&happened, display);
+    // Whoever still listens to a build that has ended is sent home.
+    until.cancel();
+    outcome
+}
+
+fn listen(builder: &Builder, reference: &str, until: &Cancellation, events: &Sender<Event>) {
+    // Why there is no news is said by the end of the build.
+    let _ = builder.status(reference, until, &mut |news| drop(events.send(Event::News(news))));
+    let _ = events.send(Event::Silence);
+}
+
+/// Shows what happens until there is an end and no more news.
+fn follow(happened: &Receiver<Event>, display: &mut Display) -> Result<Said, Status> {
+    let mut end = None;
+    let mut is_silent = false;
+    let mut last = None;
+    loop {
+        if let Some(outcome) = end.take_if(|_| is_silent || last.is_some_and(|last| Instant::now() >= last)) {
+            return outcome;
+        }
+        let left = last.map(|last: Instant| last.saturating_duration_since(Instant::now()));
+        let event = match display.patience().into_iter().chain(left).min() {
+            Some(patience) => happened.recv_timeout(patience),
+            None => happened.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let shown = match event {
+            Ok(Event::News(news)) => display.news(&news),
+            Ok(Event::Silence) => {
+                is_silent = true;
+                Ok(())
+            }
+            Ok(Event::End(outcome)) => {
+                end = Some(outcome.map(|response| response.exporter_response));
+                last = Some(Instant::now() + LAST_NEWS);
+                Ok(())
+            }
+            Err(RecvTimeoutError::Timeout) => display.beat(),
+            Err(RecvTimeoutError::Disconnected) => {
+                return end.unwrap_or_else(|| Err(Status::new(Code::Internal, "nobody builds any more")));
+            }
+        };
+        if let Err(failure) = shown {
+            return Err(Status::new(Code::Unknown, failure.message()));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! wharf's own command line builds through BuildKit's door of its own engine.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use testkit::{Engine, Output};
+
+/// A folder of the engine's with these files.
+fn folder(engine: &Engine, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = engine.root().join(name);
+    for (path, text) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+        fs::write(&path, text).expect("a file");
+    }
+    folder
+}
+
+/// Runs `wharf build` with these arguments in the engine's folder.
+fn build(engine: &Engine, arguments: &[&str]) -> Output {
+    let mut command = engine.wharf_command(&[&["build"], arguments].concat());
+    command.current_dir(engine.root()).env_remove("DOCKER_BUILDKIT");
+    testkit::engine::run(&mut command, None)
+}
+
+/// Lines without what differs from run to run.
+fn steady(text: &str) -> String {
+    let word = |word: &str| {
+        let digits = word.trim_end_matches('s');
+        let is_time = digits.contains('.') && digits.parse::<f64>().is_ok();
+        match word {
+            _ if is_time => "TIME".to_owned(),
+            _ if word.starts_with("sha256:") => "sha256:ID".to_owned(),
+            _ => word.to_owned(),
+        }
+    };
+    let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_build_is_told_as_docker_tells_it() {
+    let engine = Engine::with_busybox();
+    let files = [("Dockerfile", "FROM busybox\nRUN echo said; echo done >/x\nCOPY f /f\n"), ("f", "1")];
+    folder(&engine, "c", &files);
+    let first = build(&engine, &["-t", "a", "c"]);
+    assert_eq!(first.code, 0, "{first:?}");
+    assert_eq!(first.stdout, "");
+    let said = steady(&first.stderr);
+    let start = "#0 building with \"default\" instance using docker driver\n\n\
+        #1 [internal] load build definition from Dockerfile\n";
+    assert!(said.starts_with(start), "{said}");
+    for part in [
+        "[2/3] RUN echo said; echo done >/x\n",
+        " TIME said\n",
+        " DONE TIME\n",
+        " exporting to image\n",
+        " writing image sha256:ID done\n",
+        " naming to docker.io/library/a:latest done\n",
+    ] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    let again = build(&engine, &["-t", "a", "c"]);
+    let cached = again.stderr.lines().filter(|line| line.ends_with(" CACHED")).count();
+    assert_eq!(cached, 3, "{again:?}");
+    // The other door makes another image of it, with the words of Docker's first builder.
+    let history = engine.wharf(&["history", "--no-trunc", "--format", "{{.CreatedBy}}", "a"]);
+    assert!(history.ok().contains("COPY f /f # buildkit"), "{history:?}");
+    let id = engine.wharf(&["image", "inspect", "-f", "{{.Id}}", "a"]).ok().to_owned();
+    let quiet = build(&engine, &["-q", "c"]);
+    assert_eq!((quiet.stdout.trim(), quiet.stderr.as_str()), (id.as_str(), ""));
+    let remembered = engine.wharf(&["buildx", "history", "ls", "--format", "{{.Status}} {{.Name}}"]);
+    assert_eq!(remembered.ok(), "Completed c\nCompleted c\nCompleted c");
+    let logs = engine.wharf(&["buildx", "history", "logs"]);
+    assert!(logs.ok().contains(" exporting to image"), "{logs:?}");
+    engine.wharf(&["buildx", "history", "rm", "--all"]).ok();
+    assert_eq!(engine.wharf(&["buildx", "history", "ls", "--format", "{{.Ref}}"]).ok(), "");
+}
+
+#[test]
+fn a_failing_step_shows_its_last_words_and_its_lines() {
+    let engine = Engine::with_busybox();
+    folder(&engine, "c", &[("Dockerfile", "FROM busybox\nRUN echo trying; exit 3\nCMD [\"x\"]\n")]);
+    let failed = build(&engine, &["c"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let end = "\
+------
+ > [2/2] RUN echo trying; exit 3:
+TIME trying
+------
+Dockerfile:2
+--------------------
+   1 |     FROM busybox
+   2 | >>> RUN echo trying; exit 3
+   3 |     CMD [\"x\"]
+   4 |     
+--------------------
+ERROR: failed to solve: process \"/bin/sh -c echo trying; exit 3\" did not complete successfully: exit code: 3";
+    let said = steady(&failed.stderr);
+    assert!(said.ends_with(end), "{said}");
+    assert!(said.contains("#3 ERROR: process") || said.contains(" ERROR: process"), "{said}");
+}
+
+#[test]
+fn steps_borrow_secrets_and_agents_and_leave_none() {
+    let engine = Engine::with_busybox();
+    let dockerfile = "FROM busybox\n\
+        RUN --mount=type=secret,id=key test $(wc -c </run/secrets/key) = 13 && echo read\n\
+        RUN --mount=type=secret,id=TOKEN,env=T test \"$T\" = of-the-environment\n\
+        RUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo an agent\n";
+    let c = folder(&engine, "c", &[("Dockerfile", dockerfile)]);
+    let key = engine.root().join("key");
+    fs::write(&key, "canary-5ecre7").expect("a secret");
+    let socket = engine.root().join("agent");
+    let _listener = UnixListener::bind(&socket).expect("listen");
+    let secret = format!("id=key,src={}", key.display());
+    let mut command =
+        engine.wharf_command(&["build", "-t", "s", "--secret", &secret, "--secret", "id=TOKEN"]);
+    command.args(["--ssh", "default"]).arg(&c);
+    command.env("TOKEN", "of-the-environment").env("SSH_AUTH_SOCK", &socket).env_remove("DOCKER_BUILDKIT");
+    let output = testkit::engine::run(&mut command, None);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stderr.contains(" read\n") && output.stderr.contains(" an agent\n"), "{output:?}");
+    assert!(!output.stderr.contains("canary-5ecre7"), "{output:?}");
+    let missing = build(&engine, &["--no-cache", "c"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    for folder in
+        ["data", "state"].map(|name| engine.root().join(name)).iter().filter(|folder| folder.exists())
+    {
+        let found = std::process::Command::new("grep").args(["-rl", "canary-5ecre7"]).arg(folder).output();
+        let found = String::from_utf8_lossy(&found.expect("grep runs").stdout).into_owned();
+        assert_eq!(found, "", "the secret was kept");
+    }
+}
+
+#[test]
+fn results_leave_as_files_and_archives() {
+    let engine = Engine::with_busybox();
+    let files = [("Dockerfile", "FROM scratch\nCOPY d /d\n"), ("d/one", "1"), ("d/sub/two", "2")];
+    folder(&engine, "c", &files);
+    let ok = |arguments: &[&str]| {
+        let output = build(&engine, arguments);
+        assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+        output
+    };
+    fs::create_dir_all(engine.root().join("out/d")).expect("a folder");
+    fs::write(engine.root().join("out/d/mine"), "stays").expect("a file");
+    ok(&["-o", "out", "c"]);
+    let read = |name: &str| fs::read_to_string(engine.root().join(name)).expect("is there");
+    assert_eq!((read("out/d/sub/two"), read("out/d/mine")), ("2".into(), "stays".into()));
+    ok(&["-o", "type=tar,dest=files.tar", "-o", "type=local,dest=more", "c"]);
+    assert_eq!(read("more/d/one"), "1");
+    let listed = std::process::Command::new("tar").arg("-tf").arg(engine.root().join("files.tar")).output();
+    let listed = String::from_utf8_lossy(&listed.expect("tar runs").stdout).into_owned();
+    assert!(listed.contains("d/sub/two"), "{listed}");
+    ok(&["-t", "kept", "-o", "type=docker,dest=image.tar", "--iidfile", "id", "c"]);
+    assert!(read("id").starts_with("sha256:"));
+    ok(&["-t", "kept", "--metadata-file", "about.json", "c"]);
+    let about: serde_json::Value = serde_json::from_str(&read("about.json")).expect("JSON");
+    assert_eq!(about["image.name"], "docker.io/library/kept:latest");
+    let loaded = engine.wharf(&["load", "-i", &engine.root().join("image.tar").to_string_lossy()]);
+    assert!(loaded.ok().contains("kept:latest"), "{loaded:?}");
+}
+
+#[test]
+fn contexts_are_read_in_place_or_sent() {
+    let engine = Engine::with_busybox();
+    let files = [
+        ("Dockerfile", "FROM busybox\nCOPY . /x\nCOPY --from=more . /more\n"),
+        (".dockerignore", "hidden\n"),
+        ("hidden", "h"),
+        ("seen", "s"),
+    ];
+    folder(&engine, "c", &files);
+    folder(&engine, "more", &[("m", "1")]);
+    let arguments = ["-t", "x", "--build-context", "more=more"];
+    let in_place = build(&engine, &[&arguments[..], &["c"]].concat());
+    assert_eq!(in_place.code, 0, "{in_place:?}");
+    assert!(in_place.stderr.contains("in place"), "{in_place:?}");
+    let seen = || {
+        let list = engine.wharf(&["run", "--rm", "x", "sh", "-c", "ls -A /x /more"]);
+        list.ok().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let wanted = ["/more:", "m", "/x:", ".dockerignore", "Dockerfile", "seen"];
+    assert_eq!(seen(), wanted);
+    engine.wharf(&["builder", "prune", "-af"]).ok();
+    let mut command = engine.wharf_command(&[&["build"], &arguments[..], &["-f", "-", "c"]].concat());
+    command.current_dir(engine.root()).env_remove("DOCKER_BUILDKIT");
+    let dockerfile = files[0].1.as_bytes();
+    let sent = testkit::engine::run(&mut command, Some(dockerfile));
+    assert_eq!(sent.code, 0, "{sent:?}");
+    assert!(sent.stderr.contains("transferring context"), "{sent:?}");
+    assert_eq!(seen(), wanted);
+    // A file that changes is seen, wherever it is read.
+    fs::write(engine.root().join("c/seen"), "other").expect("a file");
+    assert_eq!(build(&engine, &[&arguments[..], &["c"]].concat()).code, 0);
+    assert_eq!(engine.wharf(&["run", "--rm", "x", "cat", "/x/seen"]).ok(), "other");
+}
