@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::engine::run;
-use testkit::registry::{Program, Registry};
+use testkit::registry::Registry;
 
 use super::buildx::Bench;
 

@@ -12,6 +12,7 @@ use buildkit::control::{
 };
 use buildkit::errdefs;
 use buildkit::ops::{Position, Range, SourceInfo};
+use buildkit::session::send::Branch;
 use buildkit::session::sync::{SyncLimits, Wanted};
 use buildkit::session::{Session, SessionInfo, Sessions, info};
 use buildkit::time::Timestamp;
@@ -175,7 +176,7 @@ impl Builder {
             match exporter.r#type.as_str() {
                 "local" => {
                     let root = RootDir::open(&self.folder.join("context")).expect("opens");
-                    session.send_tree(number, &root, &until).expect("sent");
+                    session.send_tree(number, &[Branch::whole(&root)], None, &until).expect("sent");
                 }
                 "tar" | "oci" => {
                     let mut archive = session.send_archive(number, &[], &until)?;

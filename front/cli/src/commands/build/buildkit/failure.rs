@@ -10,9 +10,6 @@ use serde_json::Value as Json;
 
 use crate::failure::Failure;
 
-/// Lines shown before and after those at fault.
-const AROUND: usize = 2;
-
 /// The failure of a build.
 pub(super) fn of_build(status: &Status) -> Failure {
     let mut text = errdefs::find(status, "Source").map(|source| excerpt(&source)).unwrap_or_default();
@@ -58,8 +55,10 @@ fn excerpt(source: &Json) -> String {
     else {
         return String::new();
     };
-    let from = first.saturating_sub(AROUND).max(1);
-    let to = (last + AROUND).min(lines.len());
+    // A line alone needs more around it than several do.
+    let around = if first == last { 2 } else { 1 };
+    let from = first.saturating_sub(around).max(1);
+    let to = (last + around).min(lines.len());
     let mut shown = format!("{}:{first}\n--------------------\n", text("/info/filename"));
     for (line, number) in lines[from - 1..to].iter().zip(from..) {
         let is_fault = ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
@@ -94,7 +93,6 @@ Dockerfile:2
    2 | >>> RUN x \\
    3 | >>>   && y
    4 |     CMD z
-   5 |     
 --------------------
 ERROR: failed to solve: process did not complete"
         );

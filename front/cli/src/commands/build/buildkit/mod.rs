@@ -4,6 +4,7 @@
 //! (`attributes`, `cache`); then one connection asks the builder and one serves it (`connect`), what it says is shown
 //! (`watch`, `progress`), and what is left to do is done (`push`, `outcome`).
 
+mod ask;
 mod attributes;
 mod cache;
 pub(in crate::commands) mod connect;
@@ -29,6 +30,7 @@ use crate::credentials;
 use crate::failure::{Failure, Outcome};
 use crate::matches::Matches;
 use crate::session::Session;
+use ask::Question;
 use exports::Exports;
 use progress::Display;
 
@@ -62,6 +64,10 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         files.name_place(&mut attributes)?;
     }
     let cache = cache::read(matches, &mut attributes)?;
+    let question = Question::of(matches)?;
+    if let Some(question) = &question {
+        question.add_to(&mut attributes);
+    }
     let name =
         std::env::current_dir().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let serving = connect::serve(client, offer, &name.unwrap_or_default(), &files.shared_key)?;
@@ -81,19 +87,48 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         ..SolveRequest::default()
     };
     let mut display = Display::new(mode, TITLE, session.environment.get("NO_COLOR").is_none());
-    let solved = watch::solve(&builder, &request, &mut display);
+    let Some(question) = question else {
+        let reference = request.reference.clone();
+        let said = build(session, matches, &builder, request, &exports.push, &mut display)?;
+        outcome::write(matches, &said, &reference)?;
+        if mode == Mode::Quiet && !outcome::id(&said).is_empty() {
+            println!("{}", outcome::id(&said));
+        }
+        return Ok(());
+    };
+    answer(&builder, request, &question, &mut display)
+}
+
+/// Builds, pushes what is to be pushed, and shows it all; what the exporters said.
+fn build(
+    session: &Session,
+    matches: &Matches,
+    builder: &Builder,
+    request: SolveRequest,
+    push: &[String],
+    display: &mut Display,
+) -> Result<outcome::Said, Failure> {
+    let reference = request.reference.clone();
+    let solved = watch::under(builder, &reference, display, move |builder, until| {
+        builder.solve(&request, until).map(|response| response.exporter_response)
+    });
     let pushed = match &solved {
-        Ok(_) => push::all(session, &exports.push, &mut display),
+        Ok(_) => push::all(session, push, display),
         Err(_) => Ok(()),
     };
     display.end(matches.on("debug") || session.debug)?;
     let said = solved.map_err(|status| failure::of_build(&status))?;
-    pushed?;
-    outcome::write(matches, &said, &request.reference)?;
-    if mode == Mode::Quiet && !outcome::id(&said).is_empty() {
-        println!("{}", outcome::id(&said));
-    }
-    Ok(())
+    pushed.map(|()| said)
+}
+
+/// Asks about the Dockerfile, and prints the answer.
+fn answer(builder: &Builder, request: SolveRequest, question: &Question, display: &mut Display) -> Outcome {
+    let reference = request.reference.clone();
+    let answer =
+        watch::under(builder, &reference, display, move |builder, until| ask::ask(builder, request, until));
+    // What a check finds is told as its answer.
+    display.end_without_warnings()?;
+    question.print(&answer.map_err(|status| ask::failed(&status))?)
 }
 
 /// Refuses what contradicts itself, or what there is no builder for.

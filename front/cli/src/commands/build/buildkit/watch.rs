@@ -5,41 +5,40 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use buildkit::client::Builder;
-use buildkit::control::{SolveRequest, SolveResponse, StatusResponse};
+use buildkit::control::StatusResponse;
 use grpc::{Cancellation, Code, Status};
 
-use super::outcome::Said;
 use super::progress::Display;
 
 /// How long the last news of a build may take after its end.
 const LAST_NEWS: Duration = Duration::from_secs(3);
 
 /// What happened.
-enum Event {
+enum Event<T> {
     News(StatusResponse),
     /// No more news will come.
     Silence,
-    End(Result<SolveResponse, Status>),
+    End(Result<T, Status>),
 }
 
-/// Builds and shows what the builder says; what its exporters said.
+/// Does a build's work and shows meanwhile what the builder says about the build of this name; what the work gives.
 ///
 /// # Errors
 /// Why it failed.
-pub(super) fn solve(
+pub(super) fn under<T: Send + 'static>(
     builder: &Builder,
-    request: &SolveRequest,
+    reference: &str,
     display: &mut Display,
-) -> Result<Said, Status> {
+    work: impl FnOnce(&Builder, &Cancellation) -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
     let (events, happened) = channel();
     let until = Cancellation::new();
     let solving = {
-        let (builder, request, events) = (builder.clone(), request.clone(), events.clone());
-        let until = until.clone();
-        move || drop(events.send(Event::End(builder.solve(&request, &until))))
+        let (builder, until, events) = (builder.clone(), until.clone(), events.clone());
+        move || drop(events.send(Event::End(work(&builder, &until))))
     };
     let listening = {
-        let (builder, reference, until) = (builder.clone(), request.reference.clone(), until.clone());
+        let (builder, reference, until) = (builder.clone(), reference.to_owned(), until.clone());
         move || listen(&builder, &reference, &until, &events)
     };
     for (name, work) in
@@ -56,14 +55,14 @@ pub(super) fn solve(
     outcome
 }
 
-fn listen(builder: &Builder, reference: &str, until: &Cancellation, events: &Sender<Event>) {
+fn listen<T>(builder: &Builder, reference: &str, until: &Cancellation, events: &Sender<Event<T>>) {
     // Why there is no news is said by the end of the build.
     let _ = builder.status(reference, until, &mut |news| drop(events.send(Event::News(news))));
     let _ = events.send(Event::Silence);
 }
 
 /// Shows what happens until there is an end and no more news.
-fn follow(happened: &Receiver<Event>, display: &mut Display) -> Result<Said, Status> {
+fn follow<T>(happened: &Receiver<Event<T>>, display: &mut Display) -> Result<T, Status> {
     let mut end = None;
     let mut is_silent = false;
     let mut last = None;
@@ -83,7 +82,7 @@ fn follow(happened: &Receiver<Event>, display: &mut Display) -> Result<Said, Sta
                 Ok(())
             }
             Ok(Event::End(outcome)) => {
-                end = Some(outcome.map(|response| response.exporter_response));
+                end = Some(outcome);
                 last = Some(Instant::now() + LAST_NEWS);
                 Ok(())
             }

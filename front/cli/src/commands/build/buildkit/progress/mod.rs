@@ -120,6 +120,19 @@ impl Display {
     /// # Errors
     /// As [`Self::news`].
     pub fn end(&mut self, debug: bool) -> Outcome {
+        self.end_without_warnings()?;
+        if !matches!(self.view, View::Nothing | View::Records) {
+            self.out.write_all(self.steps.warnings(debug).as_bytes())?;
+        }
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// The same without warnings.
+    ///
+    /// # Errors
+    /// As [`Self::news`].
+    pub fn end_without_warnings(&mut self) -> Outcome {
         self.lines()?;
         match &mut self.view {
             View::Lines(plain) => plain.end(&mut self.steps, &mut self.out)?,
@@ -128,9 +141,6 @@ impl Display {
             View::Nothing => {}
         }
         self.out.write_all(self.steps.failures().as_bytes())?;
-        if !matches!(self.view, View::Nothing) {
-            self.out.write_all(self.steps.warnings(debug).as_bytes())?;
-        }
         self.out.flush()?;
         Ok(())
     }
