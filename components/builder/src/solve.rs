@@ -113,6 +113,9 @@ pub struct Record {
     /// What they were together.
     #[serde(default)]
     pub shape: Shape,
+    /// It is somebody else's, and not to be remembered as an own one.
+    #[serde(skip)]
+    pub imported: bool,
 }
 
 /// The end of a vertex.
@@ -130,6 +133,8 @@ pub struct Done {
     pub shape: Shape,
     /// It was known.
     pub cached: bool,
+    /// What it is remembered under; nothing for what is not remembered.
+    pub keys: Vec<Key>,
 }
 
 /// Where and why it ended.
@@ -288,6 +293,7 @@ impl<'g, W: Worker> Run<'g, W> {
             sources: Vec::new(),
             shape: Shape::File,
             cached: true,
+            keys: Vec::new(),
         };
         match &vertex.operation {
             Operation::Source(_) => Ok(plain(vertex.layers.clone().unwrap_or_default())),
@@ -312,18 +318,18 @@ impl<'g, W: Worker> Run<'g, W> {
         inputs: &[State],
     ) -> Result<Done, W::Error> {
         let below: &[Layer] = if is_independent(operation) { &[] } else { root };
-        let finished = |record: Record, cached: bool| {
+        let finished = |record: Record, cached: bool, keys: Vec<Key>| {
             let state = match &record.layer {
                 Some(layer) => root.iter().chain([layer]).cloned().collect::<Vec<_>>().into(),
                 None => Arc::clone(root),
             };
-            let Record { layer, created, sources, shape } = record;
-            Done { state, layer, created: Some(created), sources, shape, cached }
+            let Record { layer, created, sources, shape, .. } = record;
+            Done { state, layer, created: Some(created), sources, shape, cached, keys }
         };
         let quick = quick_key(operation, below, inputs);
         let known = |key: &Key| self.worker.find(key).filter(|_| !vertex.ignore_cache);
         if let Some(record) = quick.as_ref().and_then(known) {
-            return Ok(finished(record, true));
+            return Ok(finished(record, true, quick.into_iter().collect()));
         }
         let (mut sources, mut shape) = (Vec::new(), Shape::File);
         for selection in operation.selections() {
@@ -337,13 +343,13 @@ impl<'g, W: Worker> Run<'g, W> {
             Some(record) => (record, true),
             None => {
                 let layer = self.worker.execute(id, operation, inputs)?;
-                (Record { layer, created: Timestamp::now(), sources, shape }, false)
+                (Record { layer, created: Timestamp::now(), sources, shape, imported: false }, false)
             }
         };
         for key in [Some(&key).filter(|_| !cached), quick.as_ref()].into_iter().flatten() {
             self.worker.keep(key, &record, root, id);
         }
-        Ok(finished(record, cached))
+        Ok(finished(record, cached, std::iter::once(key).chain(quick).collect()))
     }
 }
 

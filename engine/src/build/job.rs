@@ -20,6 +20,7 @@ use snapshot::Snapshots;
 use super::copying::Target;
 use super::mode::Mode;
 use super::remote::{self, Fetched};
+use super::remote_cache::Imports;
 use super::tree::{self, Source, Tree};
 use super::{BuildError, BuildRequest, Cancel, Folder, Observer, run};
 use crate::engine::Inner;
@@ -41,6 +42,8 @@ pub(super) struct Job<'j> {
     pub(super) failed: &'j std::sync::atomic::AtomicBool,
     /// Whether that, or a cancellation, has come.
     pub(super) unwanted: &'j (dyn Fn() -> bool + Sync),
+    /// What it has from elsewhere.
+    pub(super) imports: &'j Imports<'j>,
     /// What was fetched, so that it is fetched once.
     pub(super) fetched: Mutex<HashMap<String, Arc<Fetched>>>,
 }
@@ -70,6 +73,7 @@ impl Job<'_> {
 
     /// Makes sure that layers can be stacked.
     pub(super) fn unpack(&self, state: &State) -> Result<()> {
+        self.imports.fetch(state)?;
         let diff_ids: Vec<Digest> = state.iter().map(|layer| layer.diff_id.clone()).collect();
         let blob = |index: usize| state.get(index).map(|layer| layer.blob.digest.clone());
         self.inner.storage.unpack_blobs(&diff_ids, &blob)
@@ -77,6 +81,7 @@ impl Job<'_> {
 
     /// A root to be looked at.
     pub(super) fn view(&self, state: &State) -> Result<RootDir> {
+        self.imports.fetch(state)?;
         let diff_ids: Vec<Digest> = state.iter().map(|layer| layer.diff_id.clone()).collect();
         let blob = |index: usize| state.get(index).map(|layer| layer.blob.digest.clone());
         self.inner.storage.open_layers(&diff_ids, &blob)
@@ -304,10 +309,14 @@ impl Worker for Job<'_> {
     }
 
     fn find(&self, key: &Key) -> Option<Record> {
-        self.inner.storage.build_cache.find(key, |layer| self.is_there(layer))
+        let own = self.inner.storage.build_cache.find(key, |layer| self.is_there(layer));
+        own.or_else(|| self.imports.find(key))
     }
 
     fn keep(&self, key: &Key, record: &Record, root: &State, vertex: VertexId) {
+        if record.imported {
+            return;
+        }
         let name = self.plan.graph.get(vertex).map_or("", |vertex| vertex.name.as_str());
         self.inner.storage.build_cache.keep(key, record, root, name);
     }

@@ -18,6 +18,7 @@ mod materialise;
 mod mode;
 mod prune;
 mod remote;
+pub mod remote_cache;
 mod request;
 mod run;
 mod tree;
@@ -100,6 +101,8 @@ pub struct Outcome {
     pub base_layers: usize,
     /// Nothing of it is to be younger than this.
     pub epoch: Option<model::Timestamp>,
+    /// What was done for it, for whoever wants it elsewhere.
+    pub steps: Vec<remote_cache::CachedStep>,
 }
 
 /// Ends a build from outside.
@@ -130,6 +133,11 @@ impl Cancel {
         let Some(inner) = inner.and_then(|inner| inner.upgrade()) else { return };
         let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         running.iter().for_each(|id| kill(&inner, id));
+    }
+
+    /// What ends fetching together with the build.
+    pub fn fetches(&self) -> Stop {
+        self.shared.pulls.clone()
     }
 
     fn is_stopped(&self) -> bool {
@@ -194,8 +202,9 @@ impl Builds<'_> {
         if let Some(violation) = plan.violation {
             return Err(BuildError::File(violation));
         }
-        let results = work(inner, request, &received.folders, observer, cancel, &plan)?;
-        let outcome = keep(inner, request, &plan, &results, epoch)?;
+        let imports = remote_cache::Imports::new(inner, &request.imports);
+        let results = work(inner, request, &received.folders, observer, cancel, &plan, &imports)?;
+        let outcome = keep(inner, request, &plan, &results, epoch, &imports)?;
         image::gc::schedule(inner);
         Ok(outcome)
     }
@@ -258,6 +267,7 @@ fn work(
     observer: &dyn Observer,
     cancel: &Cancel,
     plan: &Plan,
+    imports: &remote_cache::Imports<'_>,
 ) -> std::result::Result<Vec<Option<builder::solve::Done>>, BuildError> {
     let failed = AtomicBool::new(false);
     let unwanted = || failed.load(Ordering::SeqCst) || cancel.is_stopped();
@@ -270,6 +280,7 @@ fn work(
         plan,
         failed: &failed,
         unwanted: &unwanted,
+        imports,
         fetched: Mutex::default(),
     };
     let processors = usize::try_from(inner.machine.processors).unwrap_or(1);
@@ -291,6 +302,7 @@ fn keep(
     plan: &Plan,
     results: &[Option<builder::solve::Done>],
     epoch: Option<model::Timestamp>,
+    imports: &remote_cache::Imports<'_>,
 ) -> Result<Outcome> {
     let mut built = plan.image(results);
     if let Some(latest) = epoch {
@@ -299,6 +311,7 @@ fn keep(
     if built.layers.is_empty() && plan.history.is_empty() {
         return Err(Error::invalid("No image was generated. Is your Dockerfile empty?"));
     }
+    imports.fetch(&built.layers)?;
     let layers = built.layers.iter().map(|layer| layer.blob.clone()).collect();
     let pending = inner.storage.images.assemble(&built.config, layers, request.names.clone());
     let kept = inner.storage.keep(pending.map_err(Error::from_kinded)?)?;
@@ -307,8 +320,14 @@ fn keep(
     for name in &names {
         image::event(inner, "tag", &id, name);
     }
-    let base_layers = plan.base_layers();
-    Ok(Outcome { id, names, unused_arguments: plan.unused_arguments.clone(), base_layers, epoch })
+    Ok(Outcome {
+        id,
+        names,
+        unused_arguments: plan.unused_arguments.clone(),
+        base_layers: plan.base_layers(),
+        epoch,
+        steps: remote_cache::steps(plan, results),
+    })
 }
 
 /// Ends a step's container at once; one that has ended already is left alone.

@@ -17,6 +17,7 @@ use registry_client::{Credentials, Stop};
 
 use super::Folder;
 use super::git::{self, Repository};
+use super::remote_cache::ImportedCache;
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -48,6 +49,8 @@ pub struct BuildRequest {
     pub build_id: String,
     /// The other side, for secrets and keys.
     pub client: Arc<dyn Client>,
+    /// Results from elsewhere.
+    pub imports: Vec<Arc<ImportedCache>>,
 }
 
 /// What only the client of a build has.

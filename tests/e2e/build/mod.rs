@@ -6,5 +6,6 @@ mod hostile;
 mod outputs;
 mod own;
 mod remote;
+mod remote_cache;
 mod stories;
 mod support;

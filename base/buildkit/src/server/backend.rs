@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grpc::{Cancellation, Code, Status};
 
 use super::{Progress, Wish};
-use crate::control::{BuildHistoryRecord, DiskUsageRequest, PruneRequest, UsageRecord};
+use crate::control::{BuildHistoryRecord, CacheOptionsEntry, DiskUsageRequest, PruneRequest, UsageRecord};
 use crate::fsutil::Stat;
 use crate::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
 use crate::ops::Definition;
@@ -47,6 +47,20 @@ pub trait Backend: Send + Sync + 'static {
         export: &Export,
         job: &Job,
     ) -> Result<BTreeMap<String, String>, Status>;
+
+    /// Takes what a build did to another place, so that others need not do it again; what is said about it afterwards.
+    ///
+    /// # Errors
+    /// Why not, as the client reads it.
+    fn export_cache(
+        &self,
+        _built: &Self::Built,
+        to: &CacheOptionsEntry,
+        _job: &Job,
+    ) -> Result<BTreeMap<String, String>, Status> {
+        let text = format!("{} cache exporter is not supported by this builder", to.r#type);
+        Err(Status::new(Code::Unimplemented, text))
+    }
 
     /// What is in the cache.
     ///
@@ -169,4 +183,6 @@ pub struct Export {
     pub kind: String,
     /// Its options: `name`, `push`, `dest` and others.
     pub options: BTreeMap<String, String>,
+    /// The cache travels within the image.
+    pub inline_cache: bool,
 }

@@ -10,11 +10,14 @@ use grpc::{Call, Cancellation, Code, Status};
 use super::backend::{Backend, Export, Job};
 use super::builds::Build;
 use super::{Doors, Progress, Wish};
-use crate::control::{PruneRequest, SolveRequest, SolveResponse, StatusRequest};
+use crate::control::{CacheOptionsEntry, PruneRequest, SolveRequest, SolveResponse, StatusRequest};
 use crate::session::{Session, SessionInfo, tunnel};
 
 /// How long a build waits for its session, and a listener for its build.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// The kind of cache that is no place of its own.
+const INLINE: &str = "inline";
 
 impl<B: Backend> Doors<B> {
     /// A build from its beginning to its end.
@@ -45,6 +48,9 @@ impl<B: Backend> Doors<B> {
         request: SolveRequest,
     ) -> Result<BTreeMap<String, String>, Status> {
         let exports = exports(&request);
+        let cache_exports: Vec<CacheOptionsEntry> = request.cache.as_ref().map_or(Vec::new(), |cache| {
+            cache.exports.iter().filter(|entry| entry.r#type != INLINE).cloned().collect()
+        });
         let built = if request.frontend.is_empty() {
             if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
                 let text = "building from a graph of operations is not supported by this builder";
@@ -69,6 +75,9 @@ impl<B: Backend> Doors<B> {
         if let Some(built) = built {
             for export in &exports {
                 said.extend(self.backend.export(&built, export, &build.job)?);
+            }
+            for to in &cache_exports {
+                said.extend(self.backend.export_cache(&built, to, &build.job)?);
             }
         }
         Ok(said)
@@ -132,7 +141,10 @@ fn exports(request: &SolveRequest) -> Vec<Export> {
     if all.is_empty() && !request.exporter_deprecated.is_empty() {
         all.push((request.exporter_deprecated.clone(), request.exporter_attrs_deprecated.clone()));
     }
-    all.into_iter().enumerate().map(|(number, (kind, options))| Export { number, kind, options }).collect()
+    let cache = request.cache.iter().flat_map(|cache| &cache.exports);
+    let inline_cache = cache.into_iter().any(|entry| entry.r#type == INLINE);
+    let export = |(number, (kind, options))| Export { number, kind, options, inline_cache };
+    all.into_iter().enumerate().map(export).collect()
 }
 
 /// What the history remembers of a request.

@@ -633,7 +633,7 @@ fn a_document_leaves_with_all_it_leads_to() {
         assert_eq!(found, has_manifest);
         let loaded = load(&other.open(), archive).unwrap();
         assert_eq!(loaded.last().unwrap().image.id, image.id);
-        assert_eq!(loaded.last().unwrap().image.repo_tags(), ["a:1", "b.test/c:2"]);
+        assert_eq!(loaded.last().unwrap().image.repo_tags(), ["b.test/c:2", "a:1"]);
     }
     // An index is no archive of Docker's, and what is not here does not leave.
     let one = serde_json::to_string(&image.target).unwrap();

@@ -161,7 +161,7 @@ fn manifest(
 }
 
 /// Writes a document into the store.
-pub(super) fn put(inner: &Inner, kind: &str, document: &impl Serialize) -> Result<Descriptor> {
+pub(in crate::build) fn put(inner: &Inner, kind: &str, document: &impl Serialize) -> Result<Descriptor> {
     let bytes = serde_json::to_vec(document).map_err(|error| Error::internal(error.to_string()))?;
     inner.storage.images.content().put(&bytes).map_err(Error::from_kinded)?;
     Ok(Descriptor::of(kind, &bytes))

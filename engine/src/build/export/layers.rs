@@ -20,7 +20,7 @@ const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zs
 const BLOCK: usize = 256 << 10;
 
 /// All layers of an image, side by side; the files of the lowest `base` ones stay as they are.
-pub(super) fn formed(
+pub(in crate::build) fn formed(
     inner: &Inner,
     layers: &[Layer],
     base: usize,

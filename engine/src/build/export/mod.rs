@@ -5,9 +5,9 @@
 //! the [`Exported`].
 
 mod annotations;
-mod documents;
-mod layers;
-mod push;
+pub(super) mod documents;
+pub(super) mod layers;
+pub(super) mod push;
 
 use archive::Compression;
 use image::{Layout, Lease};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use buildkit::control::{BuildHistoryRecord, DiskUsageRequest, PruneRequest, UsageRecord};
+use buildkit::control::{BuildHistoryRecord, CacheOptionsEntry, DiskUsageRequest, PruneRequest, UsageRecord};
 use buildkit::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
 use buildkit::ops;
 use buildkit::server::{Backend, Export, Job, Wish};
@@ -14,7 +14,7 @@ use engine::build::Outcome;
 use grpc::{Code, Status};
 use oci::Platform;
 
-use super::{build, cache, contexts, export, failure, history, subrequest};
+use super::{build, cache, contexts, export, failure, history, remote_cache, subrequest};
 
 /// Builds with an engine.
 pub(crate) struct EngineBackend {
@@ -95,6 +95,15 @@ impl Backend for EngineBackend {
         job: &Job,
     ) -> Result<BTreeMap<String, String>, Status> {
         export::export(built, export, job)
+    }
+
+    fn export_cache(
+        &self,
+        built: &Self::Built,
+        to: &CacheOptionsEntry,
+        job: &Job,
+    ) -> Result<BTreeMap<String, String>, Status> {
+        remote_cache::export(built, to, job)
     }
 
     fn usage(&self, request: &DiskUsageRequest) -> Result<Vec<UsageRecord>, Status> {

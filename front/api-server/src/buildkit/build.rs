@@ -9,7 +9,7 @@ use grpc::Status;
 use super::backend::BuiltPart;
 use super::files::Files;
 use super::steps::Steps;
-use super::{failure, request};
+use super::{failure, remote_cache, request};
 
 /// Builds an image without a name for each platform, one after the other: they share the client's files and the cache.
 pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<BuiltPart>, Status> {
@@ -33,6 +33,7 @@ pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<Built
         let shown = (platforms.len() > 1).then(|| platform.text());
         request.options.platform = platform.clone();
         request.options.contexts = files.contexts.on(platform);
+        request.imports = remote_cache::imports(engine, wish, job, platform, &cancel);
         let steps = Steps::new(job, &files, &cancel, shown);
         let outcome = builds.build(&request, &received, &steps, &cancel);
         if let Some(failure) = steps.failure() {

@@ -11,6 +11,7 @@ mod history;
 mod lint;
 mod outline;
 mod place;
+mod remote_cache;
 mod request;
 mod steps;
 mod subrequest;

@@ -53,6 +53,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         insecure: false,
         build_id: job.reference.clone(),
         client: Arc::new(SessionClient { job: job.clone() }),
+        imports: Vec::new(),
     })
 }
 

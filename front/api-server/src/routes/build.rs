@@ -165,6 +165,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         credentials,
         build_id: query.text("buildid").to_owned(),
         client: Arc::new(NoClient),
+        imports: Vec::new(),
     })
 }
 

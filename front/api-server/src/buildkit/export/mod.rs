@@ -52,13 +52,17 @@ impl Work<'_> {
     }
 
     /// The parts with what is said about them.
-    fn parts(&self) -> Vec<Part> {
-        let part = |built: &super::backend::BuiltPart| Part {
-            platform: built.platform.clone(),
-            image: built.outcome.id.clone(),
-            base_layers: built.outcome.base_layers,
-            statements: Vec::new(),
-            inline_cache: None,
+    fn parts(&self) -> Result<Vec<Part>, Status> {
+        let part = |built: &super::backend::BuiltPart| {
+            let cache = || self.built.engine.builds().inline_cache(&built.outcome.steps, &built.outcome.id);
+            let cache = self.export.inline_cache.then(cache).transpose();
+            Ok(Part {
+                platform: built.platform.clone(),
+                image: built.outcome.id.clone(),
+                base_layers: built.outcome.base_layers,
+                statements: Vec::new(),
+                inline_cache: cache.map_err(|error| failure::plain(&error))?,
+            })
         };
         self.built.parts.iter().map(part).collect()
     }
@@ -66,7 +70,7 @@ impl Work<'_> {
     fn exported(&self, form: &Form, telling: &Telling<'_>) -> Result<Exported, Status> {
         let unwanted = || self.job.cancellation.is_cancelled();
         telling.part("exporting layers", "", 0, false);
-        let exported = self.built.engine.builds().export(&self.parts(), form, &unwanted);
+        let exported = self.built.engine.builds().export(&self.parts()?, form, &unwanted);
         let exported = exported.map_err(|error| failure::plain(&error))?;
         telling.part("exporting layers", "", 0, true);
         Ok(exported)

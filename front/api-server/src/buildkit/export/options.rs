@@ -143,7 +143,7 @@ mod tests {
 
     fn read(options: &[(&str, &str)]) -> Result<Options, Status> {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Options::read(&Export { number: 0, kind: "oci".into(), options })
+        Options::read(&Export { number: 0, kind: "oci".into(), options, inline_cache: false })
     }
 
     #[test]
