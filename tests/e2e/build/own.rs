@@ -230,3 +230,37 @@ fn a_dockerfile_is_checked_and_asked_about() {
         "{warned:?}"
     );
 }
+
+#[test]
+fn a_build_explains_its_cache() {
+    let engine = Engine::with_busybox();
+    let dockerfile = "FROM busybox\nARG VERSION=1\nRUN echo $VERSION >/v\nCOPY f g /\nRUN cat /f /g\n";
+    folder(&engine, "c", &[("Dockerfile", dockerfile), ("f", "1"), ("g", "1"), ("h", "1")]);
+    let explain = |more: &[&str]| {
+        let output = build(&engine, &[&["--explain"], more, &["c"]].concat());
+        assert_eq!(output.code, 0, "{output:?}");
+        let lines =
+            output.stderr.lines().filter_map(|line| line.split_once(": ").filter(|_| line.contains("/4] ")));
+        let why = lines.filter(|(_, why)| *why == "from the cache" || why.starts_with("done: "));
+        why.map(|(_, why)| why.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(explain(&[]), ["done: nothing is known of a build before"; 3]);
+    assert_eq!(explain(&[]), ["from the cache"; 3]);
+    fs::write(engine.root().join("c/g"), "2").expect("a file");
+    fs::write(engine.root().join("c/h"), "2").expect("a file");
+    let stands = "done: what it stands on changed: [3/4] COPY f g /";
+    assert_eq!(explain(&[]), ["from the cache", "done: files changed: g", stands]);
+    let changed = explain(&["--build-arg", "VERSION=2"]);
+    assert_eq!(changed[0], "done: the variable VERSION changed");
+    assert_eq!(changed[1], "done: what it stands on changed: [2/4] RUN echo $VERSION >/v");
+    assert_eq!(
+        explain(&["--no-cache", "--build-arg", "VERSION=2"]),
+        ["done: the cache was not to be used"; 3]
+    );
+    let other = dockerfile.replace("RUN cat /f /g", "RUN cat /f");
+    fs::write(engine.root().join("c/Dockerfile"), other).expect("a file");
+    let changed = explain(&["--build-arg", "VERSION=2"]);
+    assert_eq!(changed[2], "done: the instruction is new; in its place was RUN cat /f /g");
+    engine.wharf(&["builder", "prune", "-af"]).ok();
+    assert_eq!(explain(&["--build-arg", "VERSION=2"]), ["done: its result was no longer kept"; 3]);
+}

@@ -52,6 +52,8 @@ pub struct Wish {
     pub inputs: BTreeMap<String, Definition>,
     /// Where a client on this machine says that the main context is.
     pub place: Option<Place>,
+    /// To be told why steps are done.
+    pub explain: bool,
 }
 
 /// A folder of the client that may be this machine's too: equal numbers say that it is the same one.
@@ -163,6 +165,7 @@ impl Wish {
             }
             "ulimit" => self.ulimits = list(value),
             "cgroup-parent" => self.cgroup_parent = text(),
+            "wharf-explain" => self.explain = !value.is_empty(),
             "wharf-context" => self.place_mut().path = value.to_owned(),
             "wharf-dockerfile" => self.place_mut().dockerfile = value.to_owned(),
             "wharf-context-device" => {

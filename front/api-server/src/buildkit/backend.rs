@@ -14,16 +14,18 @@ use engine::build::Outcome;
 use grpc::{Code, Status};
 use oci::Platform;
 
-use super::{build, cache, contexts, export, failure, history, remote_cache, subrequest};
+use super::{build, cache, contexts, explain, export, failure, history, remote_cache, subrequest};
 
 /// Builds with an engine.
 pub(crate) struct EngineBackend {
     engine: Engine,
+    /// What builds before were made of.
+    memory: explain::Memory,
 }
 
 impl EngineBackend {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, memory: explain::Memory::default() }
     }
 }
 
@@ -65,7 +67,7 @@ impl Backend for EngineBackend {
     type Built = Arc<BuiltImage>;
 
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status> {
-        let parts = build::build(&self.engine, wish, job)?;
+        let parts = build::build(&self.engine, &self.memory, wish, job)?;
         Ok(Arc::new(BuiltImage { engine: self.engine.clone(), parts, wanted: AtomicBool::new(false) }))
     }
 

@@ -7,12 +7,18 @@ use engine::build::Cancel;
 use grpc::Status;
 
 use super::backend::BuiltPart;
+use super::explain::Memory;
 use super::files::Files;
 use super::steps::Steps;
 use super::{failure, remote_cache, request};
 
 /// Builds an image without a name for each platform, one after the other: they share the client's files and the cache.
-pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<BuiltPart>, Status> {
+pub(super) fn build(
+    engine: &Engine,
+    memory: &Memory,
+    wish: &Wish,
+    job: &Job,
+) -> Result<Vec<BuiltPart>, Status> {
     let cancel = Cancel::default();
     let stop = cancel.clone();
     // Ending steps takes a moment; whoever says that the client is gone serves other calls too.
@@ -39,6 +45,7 @@ pub(super) fn build(engine: &Engine, wish: &Wish, job: &Job) -> Result<Vec<Built
         if let Some(failure) = steps.failure() {
             return Err(failure);
         }
+        memory.take(wish, job, &platform.text(), &steps.take_told(), &|name| files.folder(name));
         let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile))?;
         parts.push(BuiltPart { platform: platform.clone(), outcome });
     }

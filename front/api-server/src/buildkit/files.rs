@@ -88,6 +88,12 @@ impl Files {
         self.folders.get("").map_or(&self.here_exclude, |local| &local.exclude)
     }
 
+    /// Where a folder of the client is here, by the name the build has for it.
+    pub(super) fn folder(&self, name: &str) -> Option<PathBuf> {
+        let here = self.here.as_ref().filter(|_| name.is_empty()).map(|here| PathBuf::from(&here.place.path));
+        here.or_else(|| self.folders.get(name).map(|local| local.kept.path().to_owned()))
+    }
+
     /// Where the folders are.
     pub(super) fn source<'c>(&self) -> ContextSource<'c> {
         let own = self.folders.iter().map(|(name, local)| (name.clone(), local.kept.path().to_owned()));

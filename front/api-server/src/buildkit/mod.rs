@@ -4,6 +4,7 @@ mod backend;
 mod build;
 mod cache;
 mod contexts;
+mod explain;
 mod export;
 mod failure;
 mod files;

@@ -14,6 +14,7 @@ use buildkit::server::Job;
 use engine::build::{Cancel, Observer};
 use grpc::Status;
 
+use super::explain::Told;
 use super::files::Files;
 use super::{lint, vertex};
 
@@ -34,11 +35,17 @@ struct State {
     /// The step that shows images being fetched.
     fetching: Option<Vertex>,
     failure: Option<Status>,
+    told: Told,
 }
 
 impl<'b> Steps<'b> {
     pub(super) fn new(job: &'b Job, files: &'b Files, cancel: &'b Cancel, platform: Option<String>) -> Self {
         Self { job, files, cancel, platform, state: Mutex::default() }
+    }
+
+    /// What the steps were made of, as far as they came.
+    pub(super) fn take_told(&self) -> Told {
+        std::mem::take(&mut self.lock().told)
     }
 
     /// Why the contexts could not be had.
@@ -111,6 +118,7 @@ impl Observer for Steps<'_> {
         }
         for (id, planned) in plan.graph.vertices().filter(|(id, _)| needed.get(id.0) == Some(&true)) {
             let name = names.get(&id).cloned().unwrap_or_else(|| planned.name.clone());
+            state.told.plan(id, &name, planned);
             let inputs = planned.inputs.iter();
             let inputs =
                 inputs.filter_map(|input| state.vertices.get(input)).map(|input| input.digest.clone());
@@ -135,6 +143,9 @@ impl Observer for Steps<'_> {
     }
 
     fn event(&self, vertex: VertexId, event: &Event) {
+        if let Event::Finished(done) = event {
+            self.lock().told.end(vertex, done);
+        }
         let now = Some(SystemTime::now().into());
         self.change(vertex, |vertex| match event {
             Event::Started => vertex.started = now,

@@ -35,6 +35,7 @@ pub(super) const FLAGS: &[Flag] = &[
     long("cpuset-mems", Text, "Memory nodes the steps may use, 0-3 or 0,1"),
     switch("debug", 'D', ""),
     flag("disable-content-trust", '\0', Switch, "true", "Take base images also when content trust is on"),
+    long("explain", Switch, "Tell why each step was done again, or was not"),
     flag("file", 'f', Text, "", "The Dockerfile (default PATH/Dockerfile); - for stdin"),
     long("force-rm", Switch, "Remove intermediate containers also when a step fails"),
     long("iidfile", Text, "Write the image's id to this file"),

@@ -60,8 +60,15 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     let builder = connect::builder(client)?;
     let mut attributes = attributes::read(session, matches, || host_gateway(&builder))?;
     let files = context::offer(source, matches, &mut offer, &mut attributes)?;
-    if client.host().starts_with("unix://") && is_wharf(&builder) {
+    let is_wharf = is_wharf(&builder);
+    if is_wharf && client.host().starts_with("unix://") {
         files.name_place(&mut attributes)?;
+    }
+    if matches.on("explain") {
+        if !is_wharf {
+            return Err(Failure::text("--explain needs an engine that can tell, and this is another one"));
+        }
+        attributes.insert("wharf-explain".into(), "1".into());
     }
     let cache = cache::read(matches, &mut attributes)?;
     let question = Question::of(matches)?;

@@ -140,6 +140,9 @@ impl Display {
             View::Records => return Ok(()),
             View::Nothing => {}
         }
+        if !matches!(self.view, View::Lines(_)) {
+            self.out.write_all(self.steps.explanation().as_bytes())?;
+        }
         self.out.write_all(self.steps.failures().as_bytes())?;
         self.out.flush()?;
         Ok(())

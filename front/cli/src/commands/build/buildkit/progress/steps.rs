@@ -10,6 +10,8 @@ use crate::human;
 
 /// Lines of output kept of a step for when it fails, and for a live view.
 const LINES: usize = 10;
+/// The step by which wharf's engine explains its cache, and lines kept of it.
+const EXPLANATION: (&str, usize) = ("[internal] explain the cache", 2000);
 /// Bytes of a line that does not end.
 const LONGEST_LINE: usize = 64 << 10;
 
@@ -124,6 +126,13 @@ impl Steps {
         text
     }
 
+    /// Why steps were done or not, where the engine told it.
+    pub fn explanation(&self) -> String {
+        let steps = self.list.iter().filter(|step| step.name == EXPLANATION.0);
+        let lines = steps.flat_map(|step| &step.lines);
+        lines.map(|line| format!("{}\n", line.split_once(' ').map_or("", |(_, text)| text))).collect()
+    }
+
     /// What should be done better, with everything known about it when asked for.
     pub fn warnings(&self, whole: bool) -> String {
         let count = self.warnings.len();
@@ -200,7 +209,8 @@ impl Step {
         let bytes = std::mem::take(&mut self.partial);
         let text = String::from_utf8_lossy(&bytes);
         let line = format!("{} {}", moment(self.partial_time), text.trim_end_matches(['\n', '\r']));
-        if self.lines.len() == LINES {
+        let most = if self.name == EXPLANATION.0 { EXPLANATION.1 } else { LINES };
+        if self.lines.len() == most {
             self.lines.remove(0);
         }
         self.lines.push(line.clone());
