@@ -28,7 +28,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     std::os::unix::fs::symlink(program, &link).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&work_dir).map_err(|error| error.to_string())?;
     let target = Target { program: link, socket: reference.socket.clone(), work_dir, registries: None };
-    let mut differences = build_corpus(&target, &names, check)?;
+    let mut differences = build_corpus(&target, corpus::Door::Classic, &names, check)?;
+    if let Some(buildx) = testkit::peers::docker_plugin("buildx").filter(|_| !check) {
+        let program = corpus::docker_with_buildx(&reference.work.join("buildx"), &buildx, &target.program);
+        let target = Target { program, ..target.clone() };
+        differences.push_str(&build_corpus(&target, corpus::Door::BuildKit, &names, check)?);
+    }
     for path in case_files(&names)? {
         let golden = path.with_extension("golden");
         let seen = hold(&reference, &target, &parity::read(&path))?;
@@ -51,10 +56,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-/// Builds the corpus of Dockerfiles, when an argument begins with `corpus` or there is none; `corpus/NAME` is one case.
-fn build_corpus(target: &Target, names: &[&String], check: bool) -> Result<String, String> {
+/// Builds the corpus of Dockerfiles through a door, when an argument begins with `corpus` or there is none; `corpus/NAME` is one case.
+fn build_corpus(
+    target: &Target,
+    door: corpus::Door,
+    names: &[&String],
+    check: bool,
+) -> Result<String, String> {
     let mut differences = String::new();
-    let mut cases = corpus::files(&root().join("tests/e2e/build/corpus"));
+    let mut cases = door.cases(&root().join("tests/e2e/build/corpus"));
     cases.retain(|path| {
         names.is_empty()
             || names.iter().any(|name| path.with_extension("").ends_with(name))
@@ -63,11 +73,11 @@ fn build_corpus(target: &Target, names: &[&String], check: bool) -> Result<Strin
     if cases.is_empty() {
         return Ok(differences);
     }
-    let runner = corpus::Corpus::new(target);
+    let runner = corpus::Corpus::new(target, door);
     for path in cases {
         let case = corpus::read(&path);
         let seen = runner.run(&case);
-        let golden = path.with_extension("golden");
+        let golden = door.golden(&path);
         println!("{}: {} lines", case.name, seen.lines().count());
         if check {
             let wanted = std::fs::read_to_string(&golden).unwrap_or_default();

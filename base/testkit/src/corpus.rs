@@ -14,6 +14,9 @@
 //! -- folder/ 0700                                       a folder; 0755 when none is given
 //! ```
 //!
+//! Cases are built through both of an engine's doors, with the docker command and with buildx, and recorded in
+//! `NAME.golden` and `NAME.buildkit.golden`. What only BuildKit has is in cases called `NAME.buildkit.case`.
+//!
 //! Everything in the folder has the same time, so that what keeps it can be told from what gets a new one. The
 //! recording holds what the commands printed, and of the image `parity/corpus`, when there is one in the end, its
 //! configuration, its history, and what its file system has that the base image does not have (or the other way round):
@@ -59,8 +62,39 @@ enum Content {
     Folder,
 }
 
+/// Which of an engine's two builders makes something of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// `POST /build`.
+    Classic,
+    /// `/grpc`, with buildx as the client.
+    BuildKit,
+}
+
+impl Door {
+    /// The case files of a folder for this door, sorted by name.
+    pub fn cases(self, folder: &Path) -> Vec<PathBuf> {
+        let mut paths = files(folder);
+        let is_buildkit = |path: &PathBuf| path.to_string_lossy().ends_with(".buildkit.case");
+        paths.retain(|path| self == Self::BuildKit || !is_buildkit(path));
+        paths
+    }
+
+    /// Where a case is recorded.
+    pub fn golden(self, case: &Path) -> PathBuf {
+        let bare = case.with_extension("");
+        let bare = bare.to_string_lossy();
+        match self {
+            Self::Classic => PathBuf::from(format!("{bare}.golden")),
+            Self::BuildKit => {
+                PathBuf::from(format!("{}.buildkit.golden", bare.trim_end_matches(".buildkit")))
+            }
+        }
+    }
+}
+
 /// The case files of a folder, sorted by name.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(folder: &Path) -> Vec<PathBuf> {
     let list = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = list.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
@@ -112,13 +146,14 @@ fn parse_head(head: &str) -> File {
 /// What an engine makes of cases.
 pub struct Corpus<'t> {
     target: &'t Target,
+    door: Door,
     base: BTreeMap<String, String>,
 }
 
 impl<'t> Corpus<'t> {
     /// Looks at the base image first.
-    pub fn new(target: &'t Target) -> Self {
-        Self { target, base: listing(target, BASE).expect("the base image is there") }
+    pub fn new(target: &'t Target, door: Door) -> Self {
+        Self { target, door, base: listing(target, BASE).expect("the base image is there") }
     }
 
     /// Runs a case; the text of its recording.
@@ -132,7 +167,10 @@ impl<'t> Corpus<'t> {
         let mut text = String::new();
         for command in &case.commands {
             text.push_str(&format!("$ {command}\n"));
-            let lines = run_script(self.target, &format!("! cd case && {command}"), true);
+            let mut lines = run_script(self.target, &format!("! cd case && {command}"), true);
+            if self.door == Door::BuildKit {
+                lines = crate::progress::essence(&lines);
+            }
             for line in lines.iter().filter(|line| !is_about_sending(line)) {
                 // Where red begins and ends depends on how the output was cut into pieces.
                 text.push_str(line.replace("\\x1b[91m", "").replace("\\x1b[0m", "").trim_end());
@@ -196,6 +234,22 @@ impl<'t> Corpus<'t> {
         }
         text
     }
+}
+
+/// A program called `docker` that builds with buildx and leaves all else to another one.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn docker_with_buildx(folder: &Path, buildx: &Path, program: &Path) -> PathBuf {
+    let (buildx, program) = (buildx.display(), program.display());
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = build ]; then exec '{buildx}' \"$@\"; fi\nexec '{program}' \"$@\"\n"
+    );
+    std::fs::create_dir_all(folder).expect("make a folder for the program");
+    let path = folder.join("docker");
+    std::fs::write(&path, script).expect("write the program");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("make it a program");
+    path
 }
 
 /// How a context gets to the engine is its client's business.

@@ -20,6 +20,7 @@ pub mod image;
 pub mod lying;
 pub mod parity;
 pub mod peers;
+mod progress;
 pub mod registry;
 pub mod slot;
 pub mod terminal;

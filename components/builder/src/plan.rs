@@ -11,6 +11,7 @@ mod origin;
 mod running;
 mod scope;
 mod setting;
+mod shown;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -130,6 +131,10 @@ pub struct Step {
     pub stage_name: Option<String>,
     /// As it is written.
     pub text: String,
+    /// The same with its variables replaced, as BuildKit shows it; empty for the first builder.
+    pub shown: String,
+    /// It is one that BuildKit counts.
+    pub is_counted: bool,
     /// Where; none for what comes from an image's triggers or the build's options.
     pub lines: Option<Lines>,
     /// What it does; none when it only changes the configuration.
@@ -165,6 +170,8 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// Why nothing may be built: the Dockerfile takes what the checks find for an error.
     pub violation: Option<DockerfileError>,
+    /// There is one stage and nothing else that files come from: then its name need not be said.
+    pub is_alone: bool,
     /// Build arguments no stage asked for.
     pub unused_arguments: Vec<String>,
 }

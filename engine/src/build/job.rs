@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use build_context::Ignore;
 use builder::operation::{Copy, Origin, Remote, Selection};
-use builder::plan::Plan;
+use builder::plan::{Plan, Style};
 use builder::solve::{Event, Fingerprint, Record, Shape};
 use builder::{Key, Layer, Operation, State, VertexId, Worker};
 use linux::root::RootDir;
-use model::ContainerId;
+use model::{ContainerId, ErrorKind, Kinded as _};
 use oci::Digest;
 use oci::digest::{Algorithm, Digester};
 use oci::image::{Descriptor, media};
@@ -184,9 +184,25 @@ impl Job<'_> {
             .map_err(|error| Error::invalid(error.to_string()))?;
         let mut sources = Vec::new();
         for path in self.paths(selection)? {
-            sources.extend(tree.sources(&path, &exclude)?);
+            sources.extend(tree.sources(&path, &exclude).map_err(|error| self.missing(&path, error))?);
+        }
+        // BuildKit takes patterns that match nothing.
+        if sources.is_empty() && self.request.options.style == Style::Classic {
+            return Err(Error::invalid("no source files were specified"));
         }
         Ok(sources)
+    }
+
+    /// A source that is not there, in the words of the builder that is asked.
+    fn missing(&self, path: &str, error: Error) -> Error {
+        if self.request.options.style == Style::Classic || error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        let path = model::path::clean(&format!("/{path}"));
+        let build = &self.request.build_id;
+        Error::not_found(format!(
+            "failed to compute cache key: failed to calculate checksum of ref {build}: {path:?}: not found"
+        ))
     }
 
     fn copy(
@@ -198,7 +214,7 @@ impl Job<'_> {
         let root = inputs.first().filter(|_| !copy.link).cloned().unwrap_or_default();
         let view = self.view(&root)?;
         let owner = copy.owner.as_deref().map(|text| owner(text, &view)).transpose();
-        let owner = owner.map_err(|error| BuildError::Refused { vertex, error: of_owner(copy, error) })?;
+        let owner = owner.map_err(|error| BuildError::Refused { vertex, error: of_owner(copy, &error) })?;
         let mode = copy.mode.as_deref().map(Mode::parse).transpose()?;
         let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
         let mut target = Target::new(&view, &mut writer, owner, mode);
@@ -336,14 +352,17 @@ impl Worker for Job<'_> {
 }
 
 /// Why an owner cannot be found, in Docker's words.
-fn of_owner(copy: &Copy, error: Error) -> Error {
+fn of_owner(copy: &Copy, error: &Error) -> Error {
     let text = copy.owner.as_deref().unwrap_or_default();
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let message = error.message();
     let (kind, id, name) = match () {
         () if message.starts_with("unable to find user") => ("user", "uid", user),
         () if message.starts_with("unable to find group") => ("group", "gid", group),
-        () => return error,
+        () => {
+            let text = format!("unable to convert uid/gid chown string to host mapping: {message}");
+            return Error::invalid(text);
+        }
     };
     Error::invalid(format!(
         "unable to convert uid/gid chown string to host mapping: can't find {id} for {kind} {name}: no such {kind}: {name}"

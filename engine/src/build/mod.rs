@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::dockerfile::Lines;
-use builder::plan::{Plan, PlanError};
+use builder::plan::{Plan, PlanError, Style};
 use builder::solve::Event;
 use builder::{Dockerfile, VertexId};
 use linux::root::RootDir;
@@ -308,7 +308,8 @@ fn keep(
     if let Some(latest) = epoch {
         epoch::apply(&mut built.config, plan, latest);
     }
-    if built.layers.is_empty() && plan.history.is_empty() {
+    let is_classic = request.options.style == Style::Classic;
+    if is_classic && built.layers.is_empty() && plan.history.is_empty() {
         return Err(Error::invalid("No image was generated. Is your Dockerfile empty?"));
     }
     imports.fetch(&built.layers)?;

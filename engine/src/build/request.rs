@@ -177,7 +177,9 @@ pub(super) fn receive(
         (None, Some(folder)) => dockerfile(folder, name)?,
         (None, None) => return Err(Error::invalid("this build has neither a Dockerfile nor a context")),
     };
-    if let Some(folder) = main.filter(|_| !filtered) {
+    // To BuildKit an archive is what is in it.
+    let is_classic = request.options.style == Style::Classic;
+    if let Some(folder) = main.filter(|_| !filtered && (is_in_place || is_classic)) {
         let all = ignore(folder, name)?;
         folder.ignore = if is_in_place { all } else { of_builder(&all, name)? };
     }

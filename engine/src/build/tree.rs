@@ -141,7 +141,7 @@ impl Tree<'_> {
             }
             level = next;
         }
-        if level.is_empty() { Err(Error::invalid("no source files were specified")) } else { Ok(level) }
+        Ok(level)
     }
 
     /// Opens a file that was found.

@@ -106,6 +106,8 @@ pub enum Problem {
         if *classic { format!("failed to reach build target {name} in Dockerfile") } else { format!("target stage {name:?} could not be found") }
     )]
     NoTarget { name: String, classic: bool },
+    #[error("failed to parse stage name {}: {why}", model::quote::go(name))]
+    BaseName { name: String, why: String },
     #[error("base name ({base}) should not be blank")]
     BlankBase { base: String },
     #[error(
@@ -147,7 +149,8 @@ impl Problem {
     fn is_syntactic(&self) -> bool {
         matches!(
             self,
-            Self::DirectiveTwice { .. }
+            Self::NoInstructions
+                | Self::DirectiveTwice { .. }
                 | Self::Escape { .. }
                 | Self::UnterminatedHeredoc
                 | Self::NotStrings
@@ -183,8 +186,7 @@ impl std::fmt::Display for DockerfileError {
 impl DockerfileError {
     /// The same in the words of the classic builder, which say when the text was no Dockerfile at all.
     pub fn classic(&self) -> String {
-        let of_text = self.problem.is_syntactic() || matches!(self.problem, Problem::NoInstructions);
-        if of_text && !matches!(self.problem, Problem::NoStage) {
+        if self.problem.is_syntactic() && !matches!(self.problem, Problem::NoStage) {
             return format!("failed to parse Dockerfile: {}", self.problem);
         }
         self.to_string()

@@ -6,12 +6,12 @@ use super::error::{At as _, DockerfileError, KEYWORDS, Problem};
 use super::heredoc::Heredoc;
 use super::instruction::{Add, Copy, Expose, From, Health, Instruction, Run, Sources, Trigger};
 use super::source::{self, Statement};
-use super::{Dockerfile, MOST, Mount, Placed, Stage, arguments, flags};
+use super::{Dockerfile, Lines, MOST, Mount, Placed, Stage, arguments, flags};
 
 pub(super) fn file(bytes: &[u8]) -> Result<Dockerfile, DockerfileError> {
     let source = source::read(bytes)?;
     if source.statements.is_empty() {
-        return Err(Problem::NoInstructions.into());
+        return Err(Problem::NoInstructions.at(Lines::one(1)));
     }
     if source.statements.len() > MOST {
         return Err(Problem::TooMany { what: "instructions", limit: MOST }.into());

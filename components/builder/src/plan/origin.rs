@@ -54,6 +54,8 @@ impl<B: Bases> Planner<'_, B> {
             stage: index,
             stage_name: from.name.clone(),
             text: stage.from.text.clone(),
+            shown: format!("FROM {base}"),
+            is_counted: !id.is_empty(),
             lines: Some(lines),
             vertex: finished.root,
             base: Some(id),
@@ -65,7 +67,10 @@ impl<B: Bases> Planner<'_, B> {
     }
 
     fn scratch(&self, platform: &oci::Platform) -> Finished {
-        let config = ImageConfig { platform: platform.clone(), ..ImageConfig::default() };
+        let mut config = ImageConfig { platform: platform.clone(), ..ImageConfig::default() };
+        if self.options.style == Style::BuildKit {
+            config.config.working_dir = "/".to_owned();
+        }
         Finished { config, ..Finished::default() }
     }
 
@@ -79,6 +84,10 @@ impl<B: Bases> Planner<'_, B> {
             Some(NamedContext::Image(image)) => image.clone(),
             _ => written.to_owned(),
         };
+        if let (Style::BuildKit, Err(error)) = (self.options.style, name.parse::<oci::Reference>()) {
+            let problem = Problem::BaseName { name, why: error.to_string() };
+            return Err(placed_problem(problem, lines).into());
+        }
         let (root, base) = self.image(&name, platform, lines)?;
         self.found.check_image(written, platform, &base.config.platform, lines);
         let mut config = base.config.clone();
@@ -132,6 +141,7 @@ impl<B: Bases> Planner<'_, B> {
             return Ok(Origin::Context(name.clone()));
         }
         let named = self.options.contexts.get(from);
+        let is_alone = std::mem::replace(&mut self.is_alone, false);
         let earlier = self.earlier(from, work.index).or_else(|| {
             let number = from.parse::<usize>().ok()?;
             (number < work.index).then_some(number)
@@ -142,6 +152,7 @@ impl<B: Bases> Planner<'_, B> {
                 Some(self.image(&image, &self.options.platform.clone(), lines)?.0)
             }
             (_, Some(earlier)) => {
+                self.is_alone = is_alone;
                 self.stage(earlier)?;
                 self.stages.get(&earlier).and_then(|stage| stage.root)
             }

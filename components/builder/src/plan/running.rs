@@ -27,7 +27,9 @@ impl<B: Bases> Planner<'_, B> {
         let environment = work.environment().to_vec();
         let declared = work.finished.scope.for_commands(&environment);
         let mut all: Vec<String> = declared.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        all.extend(environment);
+        let is_declared =
+            |entry: &String| declared.iter().any(|(name, _)| Some(name.as_str()) == entry.split('=').next());
+        all.extend(environment.into_iter().filter(|entry| !is_declared(entry)));
         let config = &work.finished.config.config;
         let exec = Exec {
             arguments: arguments.clone(),
@@ -53,6 +55,9 @@ impl<B: Bases> Planner<'_, B> {
     fn note_run(&self, work: &mut Work, declared: &[(String, String)], words: &[String], vertex: VertexId) {
         let style = self.options.style;
         let mut declared = declared.to_vec();
+        if style == Style::BuildKit {
+            declared = work.finished.scope.all(work.environment());
+        }
         let mut counted = !declared.is_empty();
         if style == Style::Classic {
             // Proxies count when the Dockerfile declares them, and make the count appear in any case.
@@ -144,7 +149,7 @@ impl<B: Bases> Planner<'_, B> {
         let at = |problem| PlanError::File(placed_problem(problem, lines));
         let text = self.expand(work, text).map_err(at)?;
         self.check_workdir(work, &text);
-        if text.is_empty() {
+        if text.is_empty() && self.options.style == Style::Classic {
             return Err(at(Problem::EmptyWorkdir));
         }
         let config = &mut work.finished.config.config;

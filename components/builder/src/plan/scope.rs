@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
 
-use super::Options;
+use super::{Options, Style};
 use crate::dockerfile::{Argument, Dockerfile, DockerfileError, Expansion, Problem};
 
 /// Arguments every build may be given without declaring them; they are in no history and no key.
@@ -104,28 +104,51 @@ impl<'o> Globals<'o> {
 pub(super) struct Scope {
     /// Declared arguments with their values, in the order of their declaration.
     pub(super) arguments: Vec<(String, Option<String>)>,
+    /// Names in the order of all declarations.
+    declarations: Vec<String>,
+    /// Arguments that were declared after the variable of that name was set: to BuildKit the last one counts.
+    over: BTreeSet<String>,
 }
 
 impl Scope {
-    /// Declares an argument; what it is here.
+    /// Declares an argument.
     pub(super) fn declare(
         &mut self,
         argument: &Argument,
         globals: &Globals<'_>,
         environment: &[String],
-    ) -> Result<Option<String>, Problem> {
+    ) -> Result<(), Problem> {
         let own = globals.value(argument, &|name| self.get(name, environment))?;
         let value = match own {
             None if argument.default.is_none() => globals.values.get(&argument.name).cloned(),
             own => own,
         };
         self.arguments.retain(|(name, _)| *name != argument.name);
-        self.arguments.push((argument.name.clone(), value.clone()));
-        Ok(value)
+        self.declarations.push(argument.name.clone());
+        if globals.options.style == Style::BuildKit && value.is_some() {
+            self.over.insert(argument.name.clone());
+        }
+        self.arguments.push((argument.name.clone(), value));
+        Ok(())
     }
 
-    /// The value of a variable: the environment hides arguments.
+    /// A variable of the environment is set.
+    pub(super) fn set(&mut self, name: &str) {
+        self.over.remove(name);
+    }
+
+    /// What BuildKit's history says of arguments: each declaration, with what the variable is now.
+    pub(super) fn all(&self, environment: &[String]) -> Vec<(String, String)> {
+        let value = |name: &String| self.get(name, environment).unwrap_or_default();
+        self.declarations.iter().map(|name| (name.clone(), value(name))).collect()
+    }
+
+    /// The value of a variable: the environment hides arguments, as a rule.
     pub(super) fn get(&self, name: &str, environment: &[String]) -> Option<String> {
+        if self.over.contains(name) {
+            let declared = self.arguments.iter().rfind(|(declared, _)| declared == name);
+            return declared.and_then(|(_, value)| value.clone());
+        }
         let of_environment = environment.iter().find_map(|entry| {
             let (key, value) = entry.split_once('=')?;
             (key == name).then(|| value.to_owned())
@@ -145,7 +168,8 @@ impl Scope {
     /// Arguments a command gets: those with a value that the environment does not hide, but for proxies.
     pub(super) fn for_commands(&self, environment: &[String]) -> Vec<(String, String)> {
         let hidden = |name: &str| {
-            environment.iter().any(|entry| entry.split('=').next() == Some(name)) || PROXIES.contains(&name)
+            let is_set = environment.iter().any(|entry| entry.split('=').next() == Some(name));
+            (is_set && !self.over.contains(name)) || PROXIES.contains(&name)
         };
         let visible = self.arguments.iter().filter(|(name, _)| !hidden(name));
         visible.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()

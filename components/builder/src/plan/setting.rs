@@ -56,7 +56,10 @@ impl<B: Bases> Planner<'_, B> {
             }
         };
         let shell = work.finished.config.config.shell.clone();
-        work.finished.history.push(history::setting(self.options.style, shell.as_deref(), &words));
+        // BuildKit tells of triggers only in the configuration.
+        if self.options.style == Style::Classic || !matches!(instruction, Instruction::Onbuild(_)) {
+            work.finished.history.push(history::setting(self.options.style, shell.as_deref(), &words));
+        }
         work.step(None);
         if let Some(step) = work.finished.steps.last_mut() {
             step.note = note;
@@ -94,14 +97,9 @@ impl<B: Bases> Planner<'_, B> {
         for argument in arguments {
             self.check_argument(work, argument);
             let environment = work.environment().to_vec();
-            let value = work.finished.scope.declare(argument, self.globals, &environment)?;
-            // The classic words are what the Dockerfile says, not what the build was given.
-            let shown = match self.options.style {
-                Style::BuildKit => value,
-                Style::Classic => {
-                    argument.default.as_ref().map(|text| self.expand(work, text)).transpose()?
-                }
-            };
+            // The words are what the Dockerfile says, not what the build was given.
+            let shown = argument.default.as_ref().map(|text| self.expand(work, text)).transpose()?;
+            work.finished.scope.declare(argument, self.globals, &environment)?;
             words.push(
                 shown.map_or_else(|| argument.name.clone(), |shown| format!("{}={shown}", argument.name)),
             );
@@ -123,6 +121,7 @@ impl<B: Bases> Planner<'_, B> {
                 return Err(Problem::BlankName { keyword: "ENV" });
             }
             self.check_secret(work, "ENV", &key);
+            work.finished.scope.set(&key);
             let entry = format!("{key}={value}");
             let env = work.finished.config.config.env.get_or_insert_default();
             match env.iter_mut().find(|held| held.split('=').next() == Some(key.as_str())) {

@@ -34,6 +34,7 @@ pub(super) fn plan<B: Bases>(
         stages: HashMap::new(),
         images: HashMap::new(),
         depth: 0,
+        is_alone: file.stages.len() == 1,
     };
     if options.only_checks && options.target.is_none() {
         (0..target).try_for_each(|index| planner.stage(index))?;
@@ -56,6 +57,7 @@ pub(super) fn plan<B: Bases>(
         history: finished.history,
         warnings,
         violation,
+        is_alone: planner.is_alone,
         unused_arguments: globals.unused(),
     })
 }
@@ -83,6 +85,8 @@ pub(super) struct Planner<'p, B> {
     pub(super) stages: HashMap<usize, Finished>,
     pub(super) images: HashMap<String, VertexId>,
     pub(super) depth: usize,
+    /// No other stage or image is named.
+    pub(super) is_alone: bool,
 }
 
 /// A stage while it is planned.
@@ -96,6 +100,8 @@ pub(super) struct Work {
     pub(super) lines: Option<Lines>,
     /// As it is written.
     pub(super) text: String,
+    /// The same with its variables replaced.
+    pub(super) shown: String,
     /// It is a trigger of the image.
     pub(super) is_trigger: bool,
     /// For the checks.
@@ -112,6 +118,7 @@ impl Work {
             has_command: false,
             lines: Some(stage.from.lines),
             text: stage.from.text.clone(),
+            shown: String::new(),
             is_trigger: false,
             seen: Seen::default(),
         }
@@ -134,6 +141,8 @@ impl Work {
             stage: self.index,
             stage_name: self.name.clone(),
             text: self.text.clone(),
+            shown: self.shown.clone(),
+            is_counted: super::shown::is_counted(&self.text) && !self.is_trigger,
             lines: self.lines,
             vertex,
             is_trigger: self.is_trigger,
@@ -222,6 +231,7 @@ impl<B: Bases> Planner<'_, B> {
 
     fn instruction(&mut self, work: &mut Work, placed: &Placed<Instruction>) -> Planned<(), B> {
         work.begin(placed.lines, &placed.text);
+        work.shown = self.shown(work, placed);
         match &placed.value {
             Instruction::Run(run) => self.run(work, run),
             Instruction::Copy(copy) => self.copy(work, copy),

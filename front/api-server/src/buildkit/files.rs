@@ -256,9 +256,10 @@ fn fetch_few(
     word: &str,
 ) -> Result<KeptFolder, Status> {
     let folder = kept(engine, job, &format!("few:{name}"))?;
-    let mut include: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
-    include.dedup();
-    let wanted = Wanted { name: name.to_owned(), include, ..Wanted::default() };
+    // They may be links to others.
+    let mut follow: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+    follow.dedup();
+    let wanted = Wanted { name: name.to_owned(), follow, ..Wanted::default() };
     transfer(job, &wanted, &folder, telling, word)?;
     Ok(folder)
 }
@@ -282,6 +283,10 @@ fn transfer(
     let limits = SyncLimits::default();
     let synced = job.session()?.sync(wanted, into.root(), limits, &job.cancellation, &mut progress);
     let synced = synced.map_err(|error| match error {
+        SyncError::Peer(status) if status.code == Code::Unimplemented => {
+            let reading = if word == "dockerfile" { "failed to read dockerfile: " } else { "" };
+            Status::new(Code::Unknown, format!("{reading}no local sources enabled"))
+        }
         SyncError::Peer(status) => status,
         error => Status::new(Code::Unknown, model::error::chain(&error)),
     })?;

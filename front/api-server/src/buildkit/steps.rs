@@ -109,7 +109,7 @@ impl Observer for Steps<'_> {
         }
         let targets: Vec<VertexId> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
-        let names = names(&plan.steps, self.platform.as_deref());
+        let names = names(&plan.steps, plan.is_alone, self.platform.as_deref());
         let mut state = self.lock();
         for step in &plan.steps {
             if let (Some(vertex), Some(lines)) = (step.vertex, step.lines) {
@@ -195,30 +195,28 @@ impl Observer for Steps<'_> {
     }
 }
 
-/// `[stage 2/4] RUN ...` for the steps that do something.
-fn names(steps: &[Step], platform: Option<&str>) -> HashMap<VertexId, String> {
-    let stages = steps.iter().map(|step| step.stage).max().unwrap_or_default() + 1;
-    // A FROM counts when it is an image; what only changes the configuration does not.
-    let counts = |step: &&Step| match &step.base {
-        Some(base) => !base.is_empty(),
-        None => step.vertex.is_some(),
-    };
+/// `[stage 2/4] RUN ...` for the steps that do something; the name of a stage that is alone is not said.
+fn names(steps: &[Step], is_alone: bool, platform: Option<&str>) -> HashMap<VertexId, String> {
     let platform = platform.map(|platform| format!("{platform} ")).unwrap_or_default();
     let mut names = HashMap::new();
-    for stage in 0..stages {
-        let counted: Vec<&Step> = steps.iter().filter(|step| step.stage == stage).filter(counts).collect();
-        let total = counted.len();
-        for (number, step) in counted.into_iter().enumerate() {
+    let mut stages: Vec<usize> = steps.iter().map(|step| step.stage).collect();
+    stages.sort_unstable();
+    stages.dedup();
+    for stage in stages {
+        let of_stage = || steps.iter().filter(move |step| step.stage == stage);
+        // Triggers are told with numbers, but nobody counted them.
+        let total = of_stage().filter(|step| step.is_counted).count();
+        let width = total.to_string().len();
+        let is_told = |step: &&Step| step.is_counted || step.is_trigger;
+        let told = of_stage().filter(is_told).filter_map(|step| Some((step, step.vertex?)));
+        for (number, (step, vertex)) in told.enumerate() {
             let prefix = match &step.stage_name {
+                _ if is_alone => String::new(),
                 Some(name) => format!("{name} "),
-                None if stages > 1 => format!("stage-{stage} "),
-                None => String::new(),
+                None => format!("stage-{stage} "),
             };
-            let width = total.to_string().len();
             let name = format!("[{platform}{prefix}{:>width$}/{total}] {}", number + 1, text(step));
-            if let Some(vertex) = step.vertex {
-                names.entry(vertex).or_insert(name);
-            }
+            names.entry(vertex).or_insert(name);
         }
     }
     names
@@ -226,10 +224,9 @@ fn names(steps: &[Step], platform: Option<&str>) -> HashMap<VertexId, String> {
 
 /// An instruction as it is shown; an image by its whole name.
 fn text(step: &Step) -> String {
-    if step.base.is_none() {
-        return step.text.clone();
-    }
-    let named = step.text.split_whitespace().skip(1).find(|word| !word.starts_with("--")).unwrap_or_default();
+    let Some(named) = step.shown.strip_prefix("FROM ").filter(|_| step.base.is_some()) else {
+        return step.shown.clone();
+    };
     let whole = named.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
     format!("FROM {}", whole.unwrap_or_else(|_| named.to_owned()))
 }
@@ -242,15 +239,16 @@ mod tests {
         Step {
             stage,
             stage_name: name.map(str::to_owned),
-            text: text.into(),
+            shown: text.into(),
+            is_counted: base.is_some_and(|base| !base.is_empty()) || (base.is_none() && vertex.is_some()),
             vertex: vertex.map(VertexId),
             base: base.map(str::to_owned),
             ..Step::default()
         }
     }
 
-    fn shown(steps: &[Step]) -> Vec<String> {
-        let mut names: Vec<_> = names(steps, None).into_iter().collect();
+    fn shown(steps: &[Step], is_alone: bool) -> Vec<String> {
+        let mut names: Vec<_> = names(steps, is_alone, None).into_iter().collect();
         names.sort();
         names.into_iter().map(|(_, name)| name).collect()
     }
@@ -258,7 +256,7 @@ mod tests {
     #[test]
     fn steps_are_named_and_counted_as_buildkit_does() {
         let steps = [
-            step(0, Some("base"), "FROM --platform=linux/amd64 busybox AS base", Some(0), Some("sha256:1")),
+            step(0, Some("base"), "FROM busybox", Some(0), Some("sha256:1")),
             step(0, Some("base"), "RUN x", Some(1), None),
             step(0, Some("base"), "ENV A=b", None, None),
             step(1, None, "FROM base", Some(1), Some("")),
@@ -266,7 +264,7 @@ mod tests {
             step(1, None, "WORKDIR /z", Some(3), None),
         ];
         assert_eq!(
-            shown(&steps),
+            shown(&steps, false),
             [
                 "[base 1/2] FROM docker.io/library/busybox:latest",
                 "[base 2/2] RUN x",
@@ -275,9 +273,12 @@ mod tests {
             ]
         );
         let single = [
-            step(0, None, "FROM a.test/b:1", Some(0), Some("sha256:1")),
-            step(0, None, "RUN y", Some(1), None),
+            step(0, Some("a"), "FROM a.test/b:1", Some(0), Some("sha256:1")),
+            Step { is_counted: false, is_trigger: true, ..step(0, Some("a"), "RUN trigger", Some(1), None) },
+            Step { is_counted: true, ..step(0, Some("a"), "WORKDIR /", None, None) },
+            step(0, Some("a"), "RUN y", Some(2), None),
         ];
-        assert_eq!(shown(&single), ["[1/2] FROM a.test/b:1", "[2/2] RUN y"]);
+        let expected = ["[1/3] FROM a.test/b:1", "[2/3] RUN trigger", "[3/3] RUN y"];
+        assert_eq!(shown(&single, true), expected);
     }
 }
