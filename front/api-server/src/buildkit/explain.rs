@@ -41,7 +41,7 @@ type Listing = BTreeMap<String, (u64, i64, u32)>;
 /// What a step was made of.
 #[derive(Debug, Clone, Default)]
 struct Made {
-    name: String,
+    written: String,
     operation: Json,
     /// The root it was done in; empty when its result does not depend on that.
     root: String,
@@ -53,7 +53,10 @@ struct Made {
 pub(super) struct Told(BTreeMap<VertexId, Step>);
 
 struct Step {
+    /// As it is shown.
     name: String,
+    /// As it is written, which finds it again when what its variables stand for has changed.
+    written: String,
     operation: Operation,
     inputs: Vec<VertexId>,
     ignore_cache: bool,
@@ -65,6 +68,7 @@ impl Told {
     pub(super) fn plan(&mut self, id: VertexId, name: &str, planned: &builder::graph::Vertex) {
         let step = Step {
             name: name.to_owned(),
+            written: planned.name.clone(),
             operation: planned.operation.clone(),
             inputs: planned.inputs.clone(),
             ignore_cache: planned.ignore_cache,
@@ -91,7 +95,7 @@ impl Told {
         let is_free = matches!(&step.operation, Operation::Copy(copy) if copy.link);
         let root = step.inputs.first().filter(|_| !is_free).and_then(|id| self.0.get(id)?.end.as_ref());
         Some(Made {
-            name: step.name.clone(),
+            written: step.written.clone(),
             operation: serde_json::to_value(&step.operation).unwrap_or_default(),
             root: root.map(|(_, state)| state.clone()).unwrap_or_default(),
             sources: done.sources.iter().map(ToString::to_string).collect(),
@@ -179,17 +183,16 @@ fn reason(told: &Told, step: &Step, place: usize, before: Option<&Past>, now: &P
     }
     let Some(before) = before else { return "nothing is known of a build before".to_owned() };
     let Some(made) = told.made(step) else { return String::new() };
-    let instruction = |name: &str| name.split_once("] ").map_or(name, |(_, text)| text).to_owned();
     let worked = || {
         before
             .steps
             .iter()
             .filter(|made| made.operation.is_object() && made.operation.get("Source").is_none())
     };
-    let same = worked().find(|known| instruction(&known.name) == instruction(&made.name));
+    let same = worked().find(|known| known.written == made.written);
     let Some(known) = same else {
         return match worked().nth(place) {
-            Some(other) => format!("the instruction is new; in its place was {}", instruction(&other.name)),
+            Some(other) => format!("the instruction is new; in its place was {}", other.written),
             None => "the instruction is new".to_owned(),
         };
     };
