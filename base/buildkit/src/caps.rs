@@ -24,7 +24,7 @@ pub struct ApiCap {
 }
 
 /// What the gateway can be asked for; the list the Docker engine's own BuildKit gives for the methods there are here.
-pub const FRONTEND: [&str; 15] = [
+pub const FRONTEND: [&str; 16] = [
     "solve.base",
     "solve.inlinereturn",
     "resolveimage",
@@ -40,10 +40,11 @@ pub const FRONTEND: [&str; 15] = [
     "frontend.inputs",
     "frontend.caps",
     "gateway.solve.evaluate",
+    "gateway.evaluate",
 ];
 
 /// What operations can do, as far as clients ask before they use it.
-pub const OPERATIONS: [&str; 12] = [
+pub const OPERATIONS: [&str; 16] = [
     "source.image",
     "source.local",
     "source.local.unique",
@@ -53,9 +54,13 @@ pub const OPERATIONS: [&str; 12] = [
     "source.local.excludepatterns",
     "source.local.sharedkeyhint",
     "source.http",
+    "source.http.checksum",
     "source.git",
-    "exec.mount.secret",
-    "exec.mount.ssh",
+    "source.git.fullurl",
+    "source.git.keepgitdir",
+    "constraints",
+    "platform",
+    "meta.description",
 ];
 
 /// Enabled abilities of these names.

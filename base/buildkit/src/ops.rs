@@ -19,15 +19,30 @@ pub struct Definition {
     pub source: Option<Source>,
 }
 
-/// An operation. Its kind is read only when it is a source.
+/// An operation. What it does is read only when it is a source.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Op {
     /// What it works on.
     #[prost(message, repeated, tag = "1")]
     pub inputs: Vec<Input>,
+    /// A command, when it is one.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub exec: Option<Vec<u8>>,
     /// A source, when it is one.
     #[prost(message, tag = "3")]
     pub source: Option<SourceOp>,
+    /// Changes of files, when it is that.
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub file: Option<Vec<u8>>,
+    /// A build in the build, when it is one.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub build: Option<Vec<u8>>,
+    /// Roots above each other, when it is that.
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub merge: Option<Vec<u8>>,
+    /// What one root has above another, when it is that.
+    #[prost(bytes = "vec", optional, tag = "7")]
+    pub diff: Option<Vec<u8>>,
     /// For which platform.
     #[prost(message, tag = "10")]
     pub platform: Option<Platform>,
@@ -188,8 +203,8 @@ pub struct Position {
 
 impl Definition {
     /// A graph of one source.
-    pub fn of_source(identifier: &str) -> Self {
-        let source = SourceOp { identifier: identifier.to_owned(), attrs: BTreeMap::new() };
+    pub fn of_source(identifier: &str, attrs: BTreeMap<String, String>) -> Self {
+        let source = SourceOp { identifier: identifier.to_owned(), attrs };
         let source = Op { source: Some(source), ..Op::default() }.encode_to_vec();
         let digest = Digest::of(&source).to_string();
         let end = Op { inputs: vec![Input { digest: digest.clone(), index: 0 }], ..Op::default() };
@@ -198,10 +213,30 @@ impl Definition {
         Self { def: vec![source, end.encode_to_vec()], metadata, source: None }
     }
 
-    /// The identifier of the source that is all of this graph; none when it is more than that.
-    pub fn only_source(&self) -> Option<String> {
-        let [source, _] = self.def.as_slice() else { return None };
-        Some(Op::decode(source.as_slice()).ok()?.source?.identifier)
+    /// The source that is all of this graph; none when it is more than that.
+    pub fn only_source(&self) -> Option<SourceOp> {
+        // Clients end a graph with an operation that only names its result; the order before that is theirs.
+        let mut found = None;
+        for bytes in &self.def {
+            let operation = Op::decode(bytes.as_slice()).ok()?;
+            if operation.is_end() && operation.inputs.len() == 1 {
+                continue;
+            }
+            // What is read twice, or needs something, is more than a source.
+            if found.is_some() || !operation.inputs.is_empty() {
+                return None;
+            }
+            found = Some(operation.source?);
+        }
+        found
+    }
+}
+
+impl Op {
+    /// Whether it does nothing.
+    fn is_end(&self) -> bool {
+        let kinds = [&self.exec, &self.file, &self.build, &self.merge, &self.diff];
+        self.source.is_none() && kinds.iter().all(|kind| kind.is_none())
     }
 }
 
@@ -211,11 +246,18 @@ mod tests {
 
     #[test]
     fn a_graph_of_one_source_ends_with_it() {
-        let graph = Definition::of_source("git://example.test/x");
-        assert_eq!(graph.only_source().as_deref(), Some("git://example.test/x"));
+        let graph = Definition::of_source("git://example.test/x", BTreeMap::new());
+        assert_eq!(
+            graph.only_source().map(|source| source.identifier).as_deref(),
+            Some("git://example.test/x")
+        );
         let end = Op::decode(graph.def[1].as_slice()).expect("decodes");
         assert_eq!(end.inputs[0].digest, Digest::of(&graph.def[0]).to_string());
         assert!(graph.metadata.contains_key(&end.inputs[0].digest));
-        assert_eq!(Definition { def: vec![vec![0xff], Vec::new()], ..graph }.only_source(), None);
+        assert_eq!(Definition { def: vec![vec![0xff], Vec::new()], ..graph.clone() }.only_source(), None);
+        // An operation of a kind that is not read here is not nothing: field 2, a command.
+        let command = [graph.def[1].clone(), vec![0x12, 0]].concat();
+        let with_command = Definition { def: vec![graph.def[0].clone(), command], ..graph };
+        assert_eq!(with_command.only_source(), None);
     }
 }

@@ -42,6 +42,8 @@ pub struct Options {
     pub host: Platform,
     /// Nothing is taken from the cache.
     pub no_cache: bool,
+    /// Nothing is taken from the cache in these stages.
+    pub no_cache_stages: Vec<String>,
     /// The network of all commands that name none.
     pub network: Option<String>,
     /// Folders and images by name, which hide stages' and images' names.
@@ -55,6 +57,25 @@ pub struct Options {
     pub late_refusals: bool,
     /// Nothing is built: without a target, all stages are looked at.
     pub only_checks: bool,
+}
+
+impl Options {
+    /// What a name stands for; `x`, `x:latest` and `docker.io/library/x` are one name.
+    pub fn context(&self, name: &str) -> Option<&NamedContext> {
+        if self.contexts.is_empty() {
+            return None;
+        }
+        self.contexts.get(name).or_else(|| {
+            let familiar = name.parse::<oci::Reference>().ok()?.familiar();
+            self.contexts.get(familiar.strip_suffix(":latest").unwrap_or(&familiar))
+        })
+    }
+
+    /// Whether a stage takes nothing from the cache.
+    fn ignores_cache(&self, stage: Option<&str>) -> bool {
+        let named = |name: &str| self.no_cache_stages.iter().any(|stage| stage.eq_ignore_ascii_case(name));
+        self.no_cache || stage.is_some_and(named)
+    }
 }
 
 /// What a name stands for.
@@ -135,6 +156,8 @@ pub struct Step {
     pub shown: String,
     /// It is one that BuildKit counts.
     pub is_counted: bool,
+    /// FROM: the named context it means.
+    pub context: Option<String>,
     /// Where; none for what comes from an image's triggers or the build's options.
     pub lines: Option<Lines>,
     /// What it does; none when it only changes the configuration.

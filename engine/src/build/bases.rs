@@ -60,7 +60,8 @@ impl Finder<'_> {
             caller,
         };
         let images = crate::image::Images { inner: self.inner };
-        let mut progress = |progress| self.observer.fetching(progress);
+        let name = reference.or_latest().canonical();
+        let mut progress = |progress| self.observer.fetching(&name, progress);
         images.pull(&parameters, &mut progress, &self.cancel.shared.pulls)
     }
 }

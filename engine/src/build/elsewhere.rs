@@ -9,8 +9,8 @@ use linux::root::RootDir;
 use super::remote::{self, Fetched};
 use super::request::{self, Temporary};
 use super::{Builds, Cancel};
-use crate::Result;
 use crate::error::Context;
+use crate::{Error, Result};
 
 /// The files of a context from elsewhere; they go with it.
 pub struct ForeignContext {
@@ -63,18 +63,24 @@ impl Builds<'_> {
         Ok(ForeignContext { path, text, _held: Held::Unpacked { _folder: folder } })
     }
 
-    /// Gets a named context: a repository, or a file, which stays as it is.
+    /// Gets a named context: a repository, or a file, which stays as it is; the file is called by a name, if one is given.
     ///
     /// # Errors
-    /// When it cannot be fetched.
+    /// When it cannot be fetched, or the name is none of a file.
     pub fn fetch_named_context(
         &self,
-        address: &str,
-        keep_git_dir: bool,
+        wanted: &Remote,
+        name: Option<&str>,
         cancel: &Cancel,
     ) -> Result<ForeignContext> {
-        let wanted = Remote { address: address.to_owned(), checksum: None, keep_git_dir };
-        let files = remote::fetch(self.inner, &wanted, &cancel.shared.pulls)?;
+        let files = remote::fetch(self.inner, wanted, &cancel.shared.pulls)?;
+        if let (Some(found), Some(name)) = (&files.name, name) {
+            if name.contains('/') || matches!(name, "" | "." | "..") {
+                return Err(Error::invalid(format!("{name:?} is no name of a file")));
+            }
+            let (from, to) = (files.folder.join(found), files.folder.join(name));
+            std::fs::rename(&from, &to).doing(|| format!("naming {}", to.display()))?;
+        }
         Ok(ForeignContext { path: files.folder.clone(), text: None, _held: Held::Fetched { _files: files } })
     }
 

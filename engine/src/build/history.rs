@@ -2,7 +2,7 @@
 //!
 //! A record is seen as soon as its build has ended; it is on disk a moment later, so that no build waits for that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -107,6 +107,7 @@ impl History {
         let folder = layout.build_history_dir();
         let shared =
             Shared { store: store.clone(), folder, known: Mutex::new(known), writing: Mutex::default() };
+        shared.sweep();
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -146,26 +147,42 @@ impl Shared {
     /// Makes the disk say what memory says of some builds.
     fn write(&self, references: &[String], log: Option<(&str, &[u8])>) -> Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((reference, log)) = log {
-            store::file::make_private_dir(&self.folder)
-                .doing(|| format!("making {}", self.folder.display()))?;
-            let path = self.log_path(reference);
-            store::file::replace(&path, log, Durability::Relaxed).map_err(Error::from_kinded)?;
-        }
         let mut transaction = self.store.transaction();
+        let mut gone = Vec::new();
         for reference in references {
             let build = self.lock().get(reference).cloned();
             match build {
                 Some(build) => {
-                    transaction.put(&TABLE, reference, &build).map(|_| ()).map_err(Error::from_kinded)?
+                    transaction.put(&TABLE, reference, &build).map_err(Error::from_kinded)?;
                 }
                 None => {
-                    store::file::remove(&self.log_path(reference)).map_err(Error::from_kinded)?;
                     transaction.delete(&TABLE, reference);
+                    gone.push(reference);
                 }
             }
         }
-        transaction.commit_durable().map_err(Error::from_kinded)
+        transaction.commit_durable().map_err(Error::from_kinded)?;
+        for reference in gone {
+            store::file::remove(&self.log_path(reference)).map_err(Error::from_kinded)?;
+        }
+        // After its record: without one it would be nobody's.
+        let Some((reference, log)) = log.filter(|(reference, _)| self.lock().contains_key(*reference)) else {
+            return Ok(());
+        };
+        store::file::make_private_dir(&self.folder).doing(|| format!("making {}", self.folder.display()))?;
+        store::file::replace(&self.log_path(reference), log, Durability::Relaxed).map_err(Error::from_kinded)
+    }
+
+    /// Removes what is left of builds that are not remembered.
+    fn sweep(&self) {
+        let known = self.lock();
+        let wanted: HashSet<PathBuf> = known.keys().map(|reference| self.log_path(reference)).collect();
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            // What cannot be removed now is found by the next start.
+            if !wanted.contains(&entry.path()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
@@ -297,6 +314,10 @@ mod tests {
         let path = again.shared.log_path("../a");
         assert_eq!(std::fs::read(&path).expect("there"), b"log");
         assert_eq!(path.parent(), Some(again.shared.folder.as_path()), "names do not leave the folder");
+        let orphan = again.shared.log_path("other");
+        std::fs::write(&orphan, "of nobody").expect("written");
+        again.shared.sweep();
+        assert!(path.exists() && !orphan.exists());
         again.shared.lock().clear();
         again.shared.write(&["../a".to_owned()], None).expect("written");
         assert!(!path.exists());

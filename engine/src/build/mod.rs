@@ -84,8 +84,8 @@ pub trait Observer: Sync {
     fn running(&self, vertex: VertexId, container: &str);
     /// Its container is gone.
     fn removed(&self, vertex: VertexId, container: &str);
-    /// An image is being fetched.
-    fn fetching(&self, progress: api::image::Progress);
+    /// An image of this whole name is being fetched.
+    fn fetching(&self, name: &str, progress: api::image::Progress);
 }
 
 /// What a build made.

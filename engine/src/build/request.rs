@@ -41,6 +41,8 @@ pub struct BuildRequest {
     pub pull: bool,
     /// Limits and settings of the commands' containers.
     pub host_config: api::container::HostConfig,
+    /// The name of the machine commands run on; their container's when absent.
+    pub hostname: Option<String>,
     /// Commands may ask to run without their sandbox.
     pub insecure: bool,
     /// Credentials by the registries' domains.

@@ -144,6 +144,7 @@ fn request(job: &Job<'_>, exec: &Exec) -> CreateRequest {
         user: exec.user.clone(),
         working_dir: exec.working_directory.clone(),
         volumes: Some(volumes),
+        hostname: job.request.hostname.clone().unwrap_or_default(),
         ..Config::default()
     };
     let mut host_config = HostConfig {

@@ -81,9 +81,7 @@ fn hosts_text(
     endpoints: &[Endpoint],
     links: &Links,
 ) -> String {
-    let config = inner.config();
-    let configured = &config.network.host_gateway_ips;
-    let host_gateway = if configured.is_empty() { inner.networks.host_gateway() } else { configured.clone() };
+    let host_gateway = crate::system::host_gateways(inner);
     let v6 = endpoints.iter().any(|endpoint| endpoint.ipv6.is_some());
     let addresses = endpoints
         .iter()

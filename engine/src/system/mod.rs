@@ -27,6 +27,11 @@ impl System<'_> {
         Ok(info::info(self.inner))
     }
 
+    /// What `host-gateway` stands for in names of hosts.
+    pub fn host_gateways(&self) -> Vec<std::net::IpAddr> {
+        host_gateways(self.inner)
+    }
+
     /// Versions, for `docker version`.
     pub fn version(&self) -> api::system::Version {
         version::version(self.inner)
@@ -52,6 +57,12 @@ impl System<'_> {
 /// The machine's name.
 pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What `host-gateway` stands for: as it is configured, else the default bridge's own addresses.
+pub(crate) fn host_gateways(inner: &Inner) -> Vec<std::net::IpAddr> {
+    let configured = inner.config().network.host_gateway_ips.clone();
+    if configured.is_empty() { inner.networks.host_gateway() } else { configured }
 }
 
 /// The network component's part of the configuration.

@@ -88,6 +88,7 @@ fn two_stages_and_a_secret_are_built_once() {
         "[internal] load build definition from Dockerfile",
         "[internal] load .dockerignore",
         "[internal] load build context",
+        "[internal] load metadata for docker.io/library/busybox:latest",
         "[base 1/2] FROM docker.io/library/busybox:latest",
         "[base 2/2] RUN echo to-stdout",
         "[stage-1 2/4] COPY --from=base /x /y",
@@ -313,7 +314,8 @@ fn checks_warn_beside_a_build_and_answer_instead_of_one() {
     let said = bench.build(&folder, &["-t", "warned"]);
     assert!(said.contains("2 warnings found"), "{said}");
     let at = folder.display().to_string();
-    let shown = bench.buildx(&["--debug", "build", "--progress=plain", &at]).stderr;
+    let mut command = bench.command(&["build", "--progress=plain", &at]);
+    let shown = run(command.env("DEBUG", "1"), None).stderr;
     for line in
         ["MaintainerDeprecated: Maintainer instruction is deprecated", "(line 2)", ">>> MAINTAINER me"]
     {
@@ -332,6 +334,33 @@ fn checks_warn_beside_a_build_and_answer_instead_of_one() {
     assert!(found.ok().contains(expected), "{found:?}");
     assert!(found.ok().contains("   2 | >>> MAINTAINER me"), "{found:?}");
     assert!(!ask("FROM scratch\nCOPY . /\n").stdout.contains("WARNING"));
+}
+
+#[test]
+fn bake_builds_targets_from_targets() {
+    let Some(bench) = Bench::new() else { return };
+    let file = r#"
+group "default" { targets = ["app"] }
+target "base" {
+  dockerfile-inline = "FROM busybox\nENV A=of-base\nRUN echo base > /base"
+}
+target "app" {
+  contexts = { below = "target:base", files = "./files" }
+  dockerfile-inline = "FROM below\nRUN cat /base > /seen && echo $A >> /seen\nCOPY --from=files f /f\nCOPY --from=below /base /copied"
+  tags = ["baked:1"]
+}
+"#;
+    let folder = bench.folder("baked", &[("docker-bake.hcl", file), ("files/f", "file\n")]);
+    let mut command = bench.command(&["bake", "--progress=plain"]);
+    let output = run(command.current_dir(&folder), None);
+    assert_eq!(output.code, 0, "{output:?}");
+    // Variables are shown as they are, and numbers as with BuildKit.
+    assert!(
+        output.stderr.contains("[app stage-0 1/4] RUN cat /base > /seen && echo of-base >> /seen"),
+        "{output:?}"
+    );
+    let shown = bench.engine.wharf(&["run", "--rm", "baked:1", "cat", "/seen", "/f", "/copied"]);
+    assert_eq!(shown.ok(), "base\nof-base\nfile\nbase");
 }
 
 #[test]
@@ -372,6 +401,157 @@ fn a_remote_driver_speaks_http2_from_the_first_byte() {
     assert_eq!(fs::read_to_string(target.join("f")).expect("there"), "direct\n");
     assert!(bench.buildx(&["inspect", "far"]).ok().contains("running"));
     assert!(bench.buildx(&["du", "--builder", "far"]).ok().contains("Total:"));
+}
+
+#[test]
+fn commands_run_as_the_client_says() {
+    let Some(bench) = Bench::new() else { return };
+    let text = "FROM busybox\nRUN echo files $(ulimit -n); df -k /dev/shm | tail -1; cat /etc/hosts; hostname; cat /proc/self/cgroup\n";
+    let folder = bench.folder("limits", &[("Dockerfile", text)]);
+    let said = bench.build(
+        &folder,
+        &[
+            "--ulimit=nofile=100:200",
+            "--shm-size=8m",
+            "--cgroup-parent=/wharf-e2e-door",
+            "--add-host=a:1.2.3.4",
+            "--add-host=gw:host-gateway",
+        ],
+    );
+    let lines = step(&said, "[2/2] RUN").join("\n");
+    for part in ["files 100", " 8192 ", "1.2.3.4\ta", "\tgw", "buildkitsandbox", ":/wharf-e2e-door/"] {
+        assert!(lines.contains(part), "no {part:?} in {said}");
+    }
+}
+
+#[test]
+fn only_what_is_allowed_is_granted() {
+    let Some(bench) = Bench::new() else { return };
+    let folder =
+        bench.folder("host", &[("Dockerfile", "FROM busybox\nRUN --network=host ls /sys/class/net\n")]);
+    let at = folder.display().to_string();
+    let refused = |arguments: &[&str], error: &str| {
+        let output = bench.buildx(&[&["build", "--progress=plain"], arguments, &[at.as_str()]].concat());
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains(error), "no {error:?} in {output:?}");
+    };
+    refused(&[], "ERROR: failed to solve: failed to load LLB: network.host is not allowed");
+    refused(
+        &["--allow=security.insecure"],
+        "ERROR: failed to solve: granting entitlement security.insecure is not allowed by build daemon configuration",
+    );
+    bench.build(&folder, &["--allow=network.host"]);
+    let plain = bench.folder("plain", &[("Dockerfile", "FROM busybox\nRUN ls /sys/class/net | wc -l\n")]);
+    bench.build(&plain, &["--network=host"]);
+    let none = bench.build(&plain, &["--network=none"]);
+    assert!(step(&none, "[2/2] RUN").iter().any(|line| line.ends_with(" 1")), "{none}");
+}
+
+#[test]
+fn the_cache_is_passed_over_where_that_is_wanted() {
+    let Some(bench) = Bench::new() else { return };
+    let text = "FROM busybox AS one\nRUN date +%N > /one\nFROM busybox AS two\nRUN date +%N > /two\nFROM scratch\nCOPY --from=one /one /\nCOPY --from=two /two /\n";
+    let folder = bench.folder("filter", &[("Dockerfile", text)]);
+    bench.build(&folder, &[]);
+    let cached = |said: &str, name: &str| step(said, name).iter().any(|line| line.ends_with("CACHED"));
+    let again = bench.build(&folder, &["--no-cache-filter=ONE"]);
+    assert!(!cached(&again, "[one 2/2]") && cached(&again, "[two 2/2]"), "{again}");
+    let none = bench.build(&folder, &["--no-cache"]);
+    assert!(!cached(&none, "[one 2/2]") && !cached(&none, "[two 2/2]"), "{none}");
+}
+
+#[test]
+fn secrets_come_from_variables_and_files() {
+    let Some(bench) = Bench::new() else { return };
+    let text = "FROM busybox\nRUN --mount=type=secret,id=v,env=V --mount=type=secret,id=f,target=/f,mode=0440 echo $V $(cat /f) $(stat -c %a /f) | md5sum > /sum\n";
+    let folder = bench.folder("secrets", &[("Dockerfile", text), ("f", "of-file")]);
+    let file = format!("id=f,src={}", folder.join("f").display());
+    let at = folder.display().to_string();
+    let mut command = bench.command(&[
+        "build",
+        "--secret",
+        "id=v,env=DOOR_SECRET",
+        "--secret",
+        &file,
+        "-t",
+        "secrets",
+        &at,
+    ]);
+    let output = run(command.env("DOOR_SECRET", "of-variable"), None);
+    assert_eq!(output.code, 0, "{output:?}");
+    let expected = run(Command::new("sh").args(["-c", "echo of-variable of-file 440 | md5sum"]), None);
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "secrets", "cat", "/sum"]).ok(), expected.ok());
+    let required = "FROM busybox\nRUN --mount=type=secret,id=none,required true\n";
+    let folder = bench.folder("required", &[("Dockerfile", required)]).display().to_string();
+    let output = bench.buildx(&["build", &folder]);
+    assert!(output.stderr.contains("none: not found"), "{output:?}");
+}
+
+#[test]
+fn bake_reads_its_file_from_an_address() {
+    let Some(bench) = Bench::new() else { return };
+    let file = "target \"default\" {\n  dockerfile-inline = \"FROM busybox\\nRUN echo far > /far\"\n  tags = [\"far:1\"]\n}\n";
+    let site = Registry::start(move |request: &Request| match request.path.as_str() {
+        "/docker-bake.hcl" => Reply::new(200, file),
+        _ => Reply::new(404, ""),
+    });
+    let output =
+        bench.buildx(&["bake", "--progress=plain", &format!("http://{}/docker-bake.hcl", site.address())]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "far:1", "cat", "/far"]).ok(), "far");
+}
+
+#[test]
+fn a_stage_begins_with_a_folder() {
+    let Some(bench) = Bench::new() else { return };
+    let base = bench.folder("base", &[("f", "base\n"), (".dockerignore", "g\n"), ("g", "hidden\n")]);
+    let folder = bench.folder(
+        "above",
+        &[("Dockerfile", "FROM below\nCOPY own /own\nFROM busybox:latest\nCOPY --from=0 / /all/\nCOPY --from=alpine:latest /f /named\n"), ("own", "own\n")],
+    );
+    let below = format!("below={}", base.display());
+    let named = format!("alpine={}", base.display());
+    bench.build(&folder, &["--build-context", &below, "--build-context", &named, "-t", "above"]);
+    let script = "cat /all/f /all/own /named; ls /all";
+    let shown = bench.engine.wharf(&["run", "--rm", "above", "sh", "-c", script]);
+    assert_eq!(shown.ok(), "base\nown\nbase\nf\nown");
+}
+
+#[test]
+fn an_image_is_lent_out_of_a_folder_in_oci_layout() {
+    let Some(bench) = Bench::new() else { return };
+    let base =
+        bench.folder("lent-base", &[("Dockerfile", "FROM busybox\nENV LENT=1\nRUN echo lent > /lent\n")]);
+    bench.build(&base, &["-t", "lent-base"]);
+    let layout = bench.engine.root().join("layout");
+    let tar = bench.engine.root().join("layout.tar").display().to_string();
+    bench.engine.wharf(&["save", "-o", &tar, "lent-base"]).ok();
+    bench.engine.wharf(&["rmi", "lent-base"]).ok();
+    fs::create_dir_all(&layout).expect("made");
+    let unpacked = run(Command::new("tar").args(["-xf", &tar, "-C"]).arg(&layout), None);
+    assert_eq!(unpacked.code, 0, "{unpacked:?}");
+    let index = fs::read(layout.join("index.json")).expect("an index");
+    let index: serde_json::Value = serde_json::from_slice(&index).expect("json");
+    let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+    let folder =
+        bench.folder("lent", &[("Dockerfile", "FROM below\nRUN cat /lent > /seen; echo $LENT >> /seen\n")]);
+    let images = bench.engine.wharf(&["images", "-qa"]).ok().lines().count();
+    let context = format!("below=oci-layout://{}@{digest}", layout.display());
+    let said = bench.build(&folder, &["--build-context", &context, "-t", "lent"]);
+    assert!(said.contains("[context below] OCI load from client"), "{said}");
+    assert_eq!(bench.engine.wharf(&["run", "--rm", "lent", "cat", "/seen"]).ok(), "lent\n1");
+    assert_eq!(
+        bench.engine.wharf(&["images", "-qa"]).ok().lines().count(),
+        images + 1,
+        "what was lent is not kept"
+    );
+    // Bytes that are not what their digest says are no image.
+    let blob = layout.join("blobs").join(digest.replace(':', "/"));
+    let broken = fs::read_to_string(&blob).expect("a manifest").replace("schemaVersion", "schemaVersioN");
+    fs::write(&blob, broken).expect("written");
+    let at = folder.display().to_string();
+    let output = bench.buildx(&["build", "--progress=plain", "--build-context", &context, &at]);
+    assert!(output.stderr.contains("the client lent something else"), "{output:?}");
 }
 
 #[test]

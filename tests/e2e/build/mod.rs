@@ -2,6 +2,7 @@
 
 mod buildx;
 mod classic;
+mod control;
 mod hostile;
 mod outputs;
 mod own;

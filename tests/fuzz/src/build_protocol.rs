@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use buildkit::server::{Progress, Wish};
 use buildkit::session::sync::{SyncLimits, receive_packets};
 use buildkit::{control, fsutil, gateway, ops, services};
 use linux::root::RootDir;
@@ -13,15 +14,41 @@ use prost::Message;
 /// Messages: the first byte says which one the rest is.
 pub fn build_message(data: &[u8]) {
     let Some((which, rest)) = data.split_first() else { return };
-    match which % 8 {
+    match which % 10 {
         0 => round_trip::<control::SolveRequest>(rest),
         1 => round_trip::<control::StatusResponse>(rest),
         2 => round_trip::<control::BuildHistoryRecord>(rest),
         3 => round_trip::<gateway::SolveRequest>(rest),
         4 => round_trip::<gateway::ReturnRequest>(rest),
-        5 => round_trip::<ops::Definition>(rest),
+        5 => {
+            round_trip::<ops::Definition>(rest);
+            graph(rest);
+        }
         6 => round_trip::<fsutil::Packet>(rest),
-        _ => round_trip::<services::FetchTokenRequest>(rest),
+        7 => round_trip::<services::FetchTokenRequest>(rest),
+        8 => options(rest),
+        // What was kept of a build ends with what cannot be read.
+        _ => assert!(Progress::kept(rest).skip_while(Result::is_ok).count() <= 1),
+    }
+}
+
+/// A graph as something to build: what it names never gets into other lines of a Dockerfile.
+fn graph(data: &[u8]) {
+    let Ok(definition) = ops::Definition::decode(data) else { return };
+    if let Ok(wish) = Wish::of_source(&definition) {
+        let text = wish.text.expect("a source has a text");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(matches!(lines.as_slice(), ["FROM scratch", "COPY . /"]) || lines.len() == 1, "{text:?}");
+    }
+}
+
+/// Options of a frontend, each in a line.
+fn options(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let options = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for frontend in ["dockerfile.v0", "gateway.v0"] {
+        let _ = Wish::read(frontend, &options);
     }
 }
 
@@ -118,6 +145,18 @@ mod tests {
             seed(1, status.encode_to_vec()),
             seed(4, returned.encode_to_vec()),
             seed(5, definition.encode_to_vec()),
+            seed(5, ops::Definition::of_source("docker-image://a/b:1", <_>::default()).encode_to_vec()),
+            seed(5, ops::Definition::of_source("git://a/b#c:d", <_>::default()).encode_to_vec()),
+            seed(8, b"context:a=docker-image://b\nadd-hosts=a=1.2.3.4\nshm-size=1\nno-cache=a,b\n".to_vec()),
+            seed(
+                8,
+                b"cache-imports=[{\"Type\":\"local\",\"Attrs\":{\"src\":\"x\"}}]\nsource=docker/dockerfile:1"
+                    .to_vec(),
+            ),
+            seed(
+                9,
+                [status.encode_length_delimited_to_vec(), status.encode_length_delimited_to_vec()].concat(),
+            ),
         ];
         damage(&seeds.each_ref().map(Vec::as_slice), build_message);
     }

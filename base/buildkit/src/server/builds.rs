@@ -8,6 +8,7 @@ use grpc::{Cancellation, Code, Status};
 
 use super::backend::Job;
 use crate::control::SolveRequest;
+use crate::ops::Definition;
 
 /// Builds that stay here after their end, for listeners that come a moment late.
 const REMEMBERED: usize = 4;
@@ -43,6 +44,8 @@ pub(super) struct Build<R> {
 #[derive(Debug)]
 struct Inner<R> {
     results: HashMap<String, R>,
+    /// Graphs the client gave with its request, while the build lasts.
+    inputs: BTreeMap<String, Definition>,
     /// What the client said its build gives, until somebody has taken it.
     returned: Option<Result<Option<R>, Status>>,
     has_returned: bool,
@@ -64,7 +67,12 @@ impl<R> Default for Builds<R> {
 
 impl<R> Builds<R> {
     /// A build begins.
-    pub(super) fn begin(&self, request: SolveRequest, job: Job) -> Result<Arc<Build<R>>, Status> {
+    pub(super) fn begin(
+        &self,
+        request: SolveRequest,
+        inputs: BTreeMap<String, Definition>,
+        job: Job,
+    ) -> Result<Arc<Build<R>>, Status> {
         let mut state = self.lock();
         // The name of one that has ended is free again.
         state.known.retain(|build| build.job.reference != job.reference || build.end().is_none());
@@ -77,6 +85,7 @@ impl<R> Builds<R> {
             created: SystemTime::now(),
             state: Mutex::new(Inner {
                 results: HashMap::new(),
+                inputs,
                 returned: None,
                 has_returned: false,
                 end: None,
@@ -98,7 +107,7 @@ impl<R> Builds<R> {
         let held = {
             let mut inner = build.lock();
             inner.end = Some(End { at: SystemTime::now(), outcome });
-            (std::mem::take(&mut inner.results), inner.returned.take())
+            (std::mem::take(&mut inner.results), inner.returned.take(), std::mem::take(&mut inner.inputs))
         };
         // Freeing a result may take a while.
         drop(held);
@@ -179,6 +188,11 @@ impl<R> Build<R> {
     /// How it ended, when it has.
     pub(super) fn end(&self) -> Option<End> {
         self.lock().end.clone()
+    }
+
+    /// The graphs the client gave with its request.
+    pub(super) fn inputs(&self) -> BTreeMap<String, Definition> {
+        self.lock().inputs.clone()
     }
 
     /// Wakes whoever waits for the client's word, so that it looks at its cancellation.

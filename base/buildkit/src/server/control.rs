@@ -9,6 +9,7 @@ use grpc::{Call, Cancellation, Code, Status};
 
 use super::backend::{Backend, Export, Job};
 use super::builds::Build;
+use super::wish::check_entitlements;
 use super::{Doors, Progress, Wish};
 use crate::control::{CacheOptionsEntry, PruneRequest, SolveRequest, SolveResponse, StatusRequest};
 use crate::session::{Session, SessionInfo, tunnel};
@@ -25,6 +26,7 @@ impl<B: Backend> Doors<B> {
         if request.reference.is_empty() {
             return Err(Status::new(Code::InvalidArgument, "the build has no ref"));
         }
+        check_entitlements(&request.entitlements)?;
         let session =
             (!request.session.is_empty()).then(|| self.sessions.get(&request.session, PATIENCE)).flatten();
         let cancellation = call.cancellation.clone();
@@ -33,7 +35,7 @@ impl<B: Backend> Doors<B> {
         let _hook = session.as_ref().map(|session| session.gone().on_cancel(move || gone.cancel()));
         let progress = Arc::new(Progress::default());
         let job = Job { reference: request.reference.clone(), session, progress, cancellation };
-        let build = self.builds.begin(without_graphs(&request), job)?;
+        let build = self.builds.begin(without_graphs(&request), request.frontend_inputs.clone(), job)?;
         let waiting = Arc::clone(&build);
         let _nudge = build.job.cancellation.on_cancel(move || waiting.nudge());
         let outcome = self.build_and_export(&build, request);
@@ -51,11 +53,10 @@ impl<B: Backend> Doors<B> {
         let cache_exports: Vec<CacheOptionsEntry> = request.cache.as_ref().map_or(Vec::new(), |cache| {
             cache.exports.iter().filter(|entry| entry.r#type != INLINE).cloned().collect()
         });
-        let built = if request.frontend.is_empty() {
-            if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
-                let text = "building from a graph of operations is not supported by this builder";
-                return Err(Status::new(Code::Unimplemented, text));
-            }
+        let graph = request.definition.as_ref().filter(|definition| !definition.def.is_empty());
+        let built = if let Some(graph) = graph.filter(|_| request.frontend.is_empty()) {
+            Some(self.backend.build(&Wish::of_source(graph)?, &build.job)?)
+        } else if request.frontend.is_empty() {
             build.wait_returned()?
         } else {
             let mut wish = Wish::read(&request.frontend, &request.frontend_attrs)?;
@@ -153,6 +154,7 @@ fn without_graphs(request: &SolveRequest) -> SolveRequest {
         reference: request.reference.clone(),
         frontend: request.frontend.clone(),
         frontend_attrs: request.frontend_attrs.clone(),
+        entitlements: request.entitlements.clone(),
         exporters: request.exporters.clone(),
         internal: request.internal,
         ..SolveRequest::default()

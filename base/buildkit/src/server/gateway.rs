@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grpc::{Call, Code, Status};
+use model::pattern::Pattern;
 
 use super::builds::Build;
 use super::{Backend, Doors, Wish};
 use crate::caps;
 use crate::control::{CacheOptionsEntry, VertexWarning};
+use crate::fsutil::Stat;
 use crate::gateway::{
     BuildResult, Built, EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest,
     PongResponse, ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref,
@@ -51,15 +53,16 @@ impl<B: Backend> Doors<B> {
             }),
             method::READ_DIR => call.unary(|_, request: ReadDirRequest| {
                 let built = build.result(&request.reference)?;
-                Ok(ReadDirResponse { entries: self.backend.read_dir(&built, &request.dir_path)? })
+                let entries = self.backend.read_dir(&built, &request.dir_path)?;
+                matching(entries, &request.include_pattern).map(|entries| ReadDirResponse { entries })
             }),
             method::STAT_FILE => call.unary(|_, request: StatFileRequest| {
                 let built = build.result(&request.reference)?;
                 Ok(StatFileResponse { stat: Some(self.backend.stat_file(&built, &request.path)?) })
             }),
-            method::INPUTS => call.unary(|_, _: InputsRequest| {
-                Ok(InputsResponse { definitions: build.request.frontend_inputs.clone() })
-            }),
+            method::INPUTS => {
+                call.unary(|_, _: InputsRequest| Ok(InputsResponse { definitions: build.inputs() }))
+            }
             method::WARN => call.unary(|_, request| Ok(warn(&build, request))),
             path => Err(Status::unimplemented(path)),
         }
@@ -93,15 +96,15 @@ impl<B: Backend> Doors<B> {
         build: &Build<B::Built>,
         request: SolveRequest,
     ) -> Result<SolveResponse, Status> {
-        if request.frontend.is_empty() {
-            if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
-                let text = "building from a graph of operations is not supported by this builder";
-                return Err(Status::new(Code::Unimplemented, text));
-            }
+        let graph = request.definition.as_ref().filter(|definition| !definition.def.is_empty());
+        let mut wish = match (request.frontend.as_str(), graph) {
+            ("", Some(graph)) => Wish::of_source(graph)?,
             // Nothing asked for gives nothing, as with BuildKit: the empty root.
-            return Ok(SolveResponse { reference: String::new(), result: Some(BuildResult::default()) });
-        }
-        let mut wish = Wish::read(&request.frontend, &request.frontend_opt)?;
+            ("", None) => {
+                return Ok(SolveResponse { reference: String::new(), result: Some(BuildResult::default()) });
+            }
+            (frontend, _) => Wish::read(frontend, &request.frontend_opt)?,
+        };
         wish.entitlements.clone_from(&build.request.entitlements);
         wish.inputs = request.frontend_inputs;
         let imports = request.cache_imports.into_iter();
@@ -145,6 +148,16 @@ impl<B: Backend> Doors<B> {
         let image = ResolveSourceImageResponse { digest: found.digest, config: found.config };
         Ok(ResolveSourceMetaResponse { source: Some(source), image: Some(image) })
     }
+}
+
+/// The entries whose names fit a pattern; all when it is empty.
+fn matching(mut entries: Vec<Stat>, pattern: &str) -> Result<Vec<Stat>, Status> {
+    if !pattern.is_empty() {
+        let wrong = |_| Status::new(Code::InvalidArgument, format!("syntax error in pattern: {pattern}"));
+        let pattern = Pattern::new(pattern).map_err(wrong)?;
+        entries.retain(|entry| pattern.matches(&entry.path));
+    }
+    Ok(entries)
 }
 
 /// A result in the form the client reads.

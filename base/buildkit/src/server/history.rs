@@ -22,7 +22,7 @@ impl<B: Backend> Doors<B> {
         let mut told = Vec::new();
         loop {
             let (builds, version) = self.builds.all();
-            let running = builds.iter().filter(|build| !build.request.internal).map(|build| record(build));
+            let running = builds.iter().filter(|build| !build.request.internal).map(record);
             let mut records: Vec<_> = running.collect();
             let past = self.backend.past().into_iter();
             let past = past.filter(|past| records.iter().all(|record| record.reference != past.reference));

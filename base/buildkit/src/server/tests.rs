@@ -82,7 +82,7 @@ impl Backend for Stand {
     }
 
     fn definition(&self, built: &Self::Built) -> ops::Definition {
-        ops::Definition::of_source(&format!("built://{built}"))
+        ops::Definition::of_source(&format!("built://{built}"), BTreeMap::new())
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
@@ -318,7 +318,7 @@ fn a_client_that_drives_its_build() {
         assert_eq!(result.metadata["containerimage.config"], b"t");
         let Some(Built::One(one)) = &result.built else { panic!("one result: {result:?}") };
         let graph = one.def.as_ref().expect("a graph");
-        assert_eq!(graph.only_source().as_deref(), Some("built://t"));
+        assert_eq!(graph.only_source().expect("a source").identifier, "built://t");
         let evaluate = bridge::EvaluateRequest { reference: one.id.clone() };
         bench.bridge::<bridge::EvaluateResponse>(bridge::method::EVALUATE, &evaluate).expect("is there");
         let read = bridge::ReadFileRequest { reference: one.id.clone(), ..<_>::default() };

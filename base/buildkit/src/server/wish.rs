@@ -54,6 +54,8 @@ pub struct Wish {
     pub place: Option<Place>,
     /// To be told why steps are done.
     pub explain: bool,
+    /// What the Dockerfile says, when it is not looked for anywhere.
+    pub text: Option<String>,
 }
 
 /// A folder of the client that may be this machine's too: equal numbers say that it is the same one.
@@ -72,10 +74,23 @@ pub struct Place {
 /// Where files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Context {
+    /// From nowhere: there are none.
+    Nothing,
     /// A folder of the client, by the name its session knows.
     Local(String),
     /// An address: of a git repository, an archive or a file, also of bytes of the session.
     Address(String),
+    /// A git repository, with what is meant of it behind `#`.
+    Repository(String),
+    /// A file that is fetched and stays as it is.
+    File {
+        /// Its address.
+        address: String,
+        /// What it is called; what the server says when empty.
+        name: String,
+        /// The digest it has to have.
+        checksum: Option<String>,
+    },
     /// An image.
     Image(String),
     /// A stage of this Dockerfile.
@@ -101,12 +116,12 @@ impl Wish {
         if !matches!(frontend, "dockerfile.v0" | "gateway.v0") {
             return Err(Status::new(Code::NotFound, format!("invalid frontend: {frontend}")));
         }
-        if frontend == "gateway.v0" {
-            let source = options.get("source").map(String::as_str).unwrap_or_default();
-            if !is_dockerfile_frontend(source) {
-                let text = format!("frontend {source} is not supported: only Dockerfile frontends are");
-                return Err(Status::new(Code::Unimplemented, text));
-            }
+        let source = (frontend == "gateway.v0").then(|| options.get("source").cloned().unwrap_or_default());
+        let syntax = options.get("build-arg:BUILDKIT_SYNTAX").filter(|syntax| !syntax.is_empty()).cloned();
+        let foreign = source.into_iter().chain(syntax).find(|source| !is_dockerfile_frontend(source));
+        if let Some(source) = foreign {
+            let text = format!("frontend {source} is not supported: only Dockerfile frontends are");
+            return Err(Status::new(Code::Unimplemented, text));
         }
         let mut wish = Self { filename: "Dockerfile".into(), ..Self::default() };
         let mut keys = (None, None);
@@ -126,6 +141,49 @@ impl Wish {
             (None, address @ Context::Address(_)) => address.clone(),
             (None, _) => Context::Local("dockerfile".into()),
         };
+        Ok(wish)
+    }
+
+    /// Whether the build was allowed something beyond the usual.
+    pub fn is_entitled(&self, to: &str) -> bool {
+        self.entitlements.iter().any(|entitlement| entitlement == to)
+    }
+
+    /// The graph of a single source as something to build: its files, or the image that it is.
+    ///
+    /// # Errors
+    /// For graphs of more than one operation, and sources nobody knows.
+    pub fn of_source(definition: &Definition) -> Result<Self, Status> {
+        let unsupported = |what: &str| {
+            let text = format!("building from a graph with {what} is not supported by this builder");
+            Err(Status::new(Code::Unimplemented, text))
+        };
+        let Some(source) = definition.only_source() else { return unsupported("operations") };
+        let (scheme, place) = source.identifier.split_once("://").unwrap_or_default();
+        let attribute = |name: &str| source.attrs.get(name).cloned().unwrap_or_default();
+        let mut wish = Self { filename: "Dockerfile".into(), ..Self::default() };
+        wish.text = Some("FROM scratch\nCOPY . /\n".to_owned());
+        match scheme {
+            "docker-image" => {
+                wish.text = Some(format!("FROM {}\n", one_word(place)?));
+                wish.context = Context::Nothing;
+            }
+            "local" => wish.context = Context::Local(place.to_owned()),
+            "git" => {
+                let full = Some(attribute("git.fullurl")).filter(|url| !url.is_empty());
+                let (bare, fragment) = place.split_once('#').map_or((place, ""), |(bare, rest)| (bare, rest));
+                let address = full.unwrap_or_else(|| format!("git://{bare}"));
+                wish.context = Context::Repository(format!("{address}#{fragment}"));
+                let keep = attribute("git.keepgitdir");
+                wish.arguments.insert("BUILDKIT_CONTEXT_KEEP_GIT_DIR".into(), keep);
+            }
+            "http" | "https" => {
+                let (address, name) = (source.identifier.clone(), attribute("http.filename"));
+                let checksum = Some(attribute("http.checksum")).filter(|checksum| !checksum.is_empty());
+                wish.context = Context::File { address, name, checksum };
+            }
+            _ => return unsupported(&format!("source {scheme}")),
+        }
         Ok(wish)
     }
 
@@ -208,6 +266,36 @@ fn is_dockerfile_frontend(source: &str) -> bool {
     matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream")
 }
 
+/// Looks whether a build may be allowed what it wants.
+///
+/// # Errors
+/// In BuildKit's words, for what is unknown, and for what no build is allowed here.
+pub(super) fn check_entitlements(wanted: &[String]) -> Result<(), Status> {
+    for entitlement in wanted {
+        match entitlement.as_str() {
+            "network.host" => {}
+            "security.insecure" => {
+                let text = format!(
+                    "granting entitlement {entitlement} is not allowed by build daemon configuration"
+                );
+                return Err(Status::new(Code::Unknown, text));
+            }
+            other => return Err(Status::new(Code::Unknown, format!("unknown entitlement {other}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Text that goes into a line of a Dockerfile.
+fn one_word(text: &str) -> Result<&str, Status> {
+    match text.is_empty()
+        || text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '$' || c == '\\')
+    {
+        true => Err(invalid("source", text)),
+        false => Ok(text),
+    }
+}
+
 fn list(value: &str) -> Vec<String> {
     value.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
@@ -243,7 +331,7 @@ mod tests {
             ("filename", "sub/File"),
             ("target", "last"),
             ("build-arg:A", "1"),
-            ("build-arg:BUILDKIT_SYNTAX", "x:y"),
+            ("build-arg:BUILDKIT_SYNTAX", "docker/dockerfile:1"),
             ("label:org.example", "b=c"),
             ("platform", "linux/amd64,linux/arm64"),
             ("context:base", "docker-image://alpine:3"),
@@ -263,7 +351,7 @@ mod tests {
         ])
         .expect("reads");
         assert_eq!((wish.filename.as_str(), wish.target.as_deref()), ("sub/File", Some("last")));
-        assert_eq!(wish.arguments["BUILDKIT_SYNTAX"], "x:y");
+        assert_eq!(wish.arguments["BUILDKIT_SYNTAX"], "docker/dockerfile:1");
         assert_eq!(wish.labels["org.example"], "b=c");
         assert_eq!(wish.platforms, ["linux/amd64", "linux/arm64"]);
         let contexts: Vec<_> =
@@ -313,8 +401,49 @@ mod tests {
         for source in ["example.test/docker/dockerfile:1", "evil/frontend", ""] {
             assert_eq!(gateway(source).expect_err("refused").code, Code::Unimplemented, "{source}");
         }
+        let syntax = read(&[("build-arg:BUILDKIT_SYNTAX", "evil/frontend")]);
+        assert_eq!(syntax.expect_err("refused").code, Code::Unimplemented);
         assert_eq!(Wish::read("other.v0", &BTreeMap::new()).expect_err("refused").code, Code::NotFound);
         let asked = read(&[("requestid", "frontend.lint")]).expect("reads");
         assert_eq!(asked.subrequest.as_deref(), Some("frontend.lint"));
+    }
+
+    #[test]
+    fn a_source_alone_can_be_built() {
+        let of = |identifier: &str, attrs: &[(&str, &str)]| {
+            let attrs = attrs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Wish::of_source(&Definition::of_source(identifier, attrs))
+        };
+        let image = of("docker-image://docker.io/library/a:1", &[]).expect("reads");
+        assert_eq!(image.text.as_deref(), Some("FROM docker.io/library/a:1\n"));
+        let local = of("local://src", &[]).expect("reads");
+        assert_eq!(local.context, Context::Local("src".into()));
+        let full = [("git.fullurl", "https://example.test/x.git"), ("git.keepgitdir", "true")];
+        let git = of("git://example.test/x.git#main:sub", &full).expect("reads");
+        assert_eq!(git.context, Context::Repository("https://example.test/x.git#main:sub".into()));
+        assert_eq!(git.arguments["BUILDKIT_CONTEXT_KEEP_GIT_DIR"], "true");
+        let attributes = [("http.filename", "n"), ("http.checksum", "sha256:ab")];
+        let file = of("https://example.test/f", &attributes).expect("reads");
+        let checksum = Some("sha256:ab".to_owned());
+        let address = "https://example.test/f".to_owned();
+        assert_eq!(file.context, Context::File { address, name: "n".into(), checksum });
+        for bad in
+            ["oci-layout://x", "docker-image://a\nRUN evil", "docker-image://", "docker-image://$A", "x"]
+        {
+            assert!(of(bad, &[]).is_err(), "{bad}");
+        }
+        let graph = Definition { def: vec![Vec::new(); 3], ..Definition::default() };
+        assert_eq!(Wish::of_source(&graph).expect_err("refused").code, Code::Unimplemented);
+    }
+
+    #[test]
+    fn entitlements_are_granted_as_dockers_engine_does() {
+        let check = |wanted: &str| check_entitlements(&[wanted.to_owned()]).map_err(|status| status.message);
+        assert_eq!(check("network.host"), Ok(()));
+        assert_eq!(
+            check("security.insecure"),
+            Err("granting entitlement security.insecure is not allowed by build daemon configuration".into())
+        );
+        assert_eq!(check("x"), Err("unknown entitlement x".into()));
     }
 }

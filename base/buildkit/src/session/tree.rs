@@ -44,6 +44,37 @@ pub(super) fn walk<E: From<linux::Errno>>(
     Ok(())
 }
 
+/// What is in a directory of ours, sorted by name.
+///
+/// # Errors
+/// What looking gives; E2BIG when there is too much, EILSEQ for names that are no text.
+pub fn list(root: &RootDir, path: &str) -> SysResult<Vec<Stat>> {
+    let directory = root.subroot(path)?;
+    let mut level = Level::new(open_dir(directory.as_fd(), ".")?, String::new())?;
+    if level.names.len() > MOST_LISTED {
+        return Err(linux::Errno::TOOBIG);
+    }
+    level.names.reverse();
+    let describe = |name: &String| {
+        let found = rustix::fs::statat(&level.fd, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        describe(level.fd.as_fd(), name, name.clone(), &found)
+    };
+    level.names.iter().map(describe).collect()
+}
+
+/// What a path means; a link is followed, inside the root.
+///
+/// # Errors
+/// What looking gives.
+pub fn look(root: &RootDir, path: &str) -> SysResult<Stat> {
+    let found = root.stat(path)?;
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    describe(root.as_fd(), ".", name.to_owned(), &found)
+}
+
+/// Entries of a directory that are listed at once; the answer is one message.
+const MOST_LISTED: usize = 50_000;
+
 struct Level {
     fd: OwnedFd,
     path: String,

@@ -3,9 +3,10 @@
 use super::history;
 use super::running::{joined, or_root};
 use super::scope::placed_problem;
-use super::stage::{Planner, Work};
+use super::stage::{Finished, Planner, Work};
 use super::{Bases, PlanError, Style};
 use crate::dockerfile::{Add, Copy as Written, Lines, Problem, Sources};
+use crate::graph::Vertex;
 use crate::operation::{Copy, Inline, Operation, Origin, Remote, Selection, VertexId};
 
 impl<B: Bases> Planner<'_, B> {
@@ -72,6 +73,37 @@ impl<B: Bases> Planner<'_, B> {
         let parts = Parts { keyword: "ADD", parents: false, unpack: add.unpack, archives: true };
         self.put(work, &add.sources, wishes, selections, inputs, &parts);
         Ok(())
+    }
+
+    /// A stage that begins with the files of a folder, without any configuration.
+    pub(super) fn folder_stage(&mut self, folder: &str, platform: &oci::Platform) -> Finished {
+        let copy = Copy {
+            selections: vec![Selection {
+                origin: Origin::Context(folder.to_owned()),
+                paths: vec![".".to_owned()],
+                exclude: Vec::new(),
+            }],
+            destination: "/".to_owned(),
+            owner: None,
+            mode: None,
+            parents: false,
+            unpack: None,
+            archives: false,
+            link: false,
+        };
+        let below = self.empty();
+        let vertex = self.graph.add(Vertex {
+            operation: Operation::Copy(copy),
+            inputs: vec![below],
+            name: format!("[context {folder}] files"),
+            ignore_cache: false,
+            layers: None,
+        });
+        let mut finished = self.scratch(platform);
+        finished.root = Some(vertex);
+        let words = format!("COPY --from={folder} . / # buildkit");
+        finished.history.push(history::new(self.options.style, words, Some(vertex)));
+        finished
     }
 
     fn inputs(&mut self, work: &Work) -> Vec<VertexId> {

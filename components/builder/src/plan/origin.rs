@@ -30,7 +30,8 @@ impl<B: Bases> Planner<'_, B> {
                 text.parse().map_err(|_| at(Problem::Platform { text: text.clone() }))?
             }
         };
-        let earlier = self.earlier(&base, index).filter(|_| !self.options.contexts.contains_key(&base));
+        let earlier = self.earlier(&base, index).filter(|_| self.options.context(&base).is_none());
+        let context = self.options.context(&base).is_some().then(|| base.clone());
         let (mut finished, id) = match earlier {
             Some(earlier) => {
                 self.stage(earlier)?;
@@ -55,7 +56,8 @@ impl<B: Bases> Planner<'_, B> {
             stage_name: from.name.clone(),
             text: stage.from.text.clone(),
             shown: format!("FROM {base}"),
-            is_counted: !id.is_empty(),
+            is_counted: !id.is_empty() || context.is_some(),
+            context,
             lines: Some(lines),
             vertex: finished.root,
             base: Some(id),
@@ -66,7 +68,7 @@ impl<B: Bases> Planner<'_, B> {
         Ok(finished)
     }
 
-    fn scratch(&self, platform: &oci::Platform) -> Finished {
+    pub(super) fn scratch(&self, platform: &oci::Platform) -> Finished {
         let mut config = ImageConfig { platform: platform.clone(), ..ImageConfig::default() };
         if self.options.style == Style::BuildKit {
             config.config.working_dir = "/".to_owned();
@@ -80,8 +82,11 @@ impl<B: Bases> Planner<'_, B> {
         platform: &oci::Platform,
         lines: Lines,
     ) -> Planned<(Finished, String), B> {
-        let name = match self.options.contexts.get(written) {
+        let name = match self.options.context(written) {
             Some(NamedContext::Image(image)) => image.clone(),
+            Some(NamedContext::Folder(folder)) => {
+                return Ok((self.folder_stage(folder, platform), String::new()));
+            }
             _ => written.to_owned(),
         };
         if let (Style::BuildKit, Err(error)) = (self.options.style, name.parse::<oci::Reference>()) {
@@ -137,10 +142,10 @@ impl<B: Bases> Planner<'_, B> {
         inputs: &mut Vec<VertexId>,
     ) -> Planned<Origin, B> {
         let lines = work.lines.unwrap_or(Lines::one(1));
-        if let Some(NamedContext::Folder(name)) = self.options.contexts.get(from) {
+        if let Some(NamedContext::Folder(name)) = self.options.context(from) {
             return Ok(Origin::Context(name.clone()));
         }
-        let named = self.options.contexts.get(from);
+        let named = self.options.context(from);
         let is_alone = std::mem::replace(&mut self.is_alone, false);
         let earlier = self.earlier(from, work.index).or_else(|| {
             let number = from.parse::<usize>().ok()?;

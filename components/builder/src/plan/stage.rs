@@ -252,7 +252,7 @@ impl<B: Bases> Planner<'_, B> {
             operation,
             inputs,
             name: work.text.clone(),
-            ignore_cache: self.options.no_cache,
+            ignore_cache: self.options.ignores_cache(work.name.as_deref()),
             layers: None,
         });
         work.finished.root = Some(vertex);

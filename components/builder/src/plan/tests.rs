@@ -234,3 +234,54 @@ fn labels_of_the_build_come_last() {
     assert_eq!(planned.config.config.labels.unwrap()["a"], "2");
     assert_eq!(planned.steps.last().unwrap().text, "LABEL a=2");
 }
+
+#[test]
+fn named_contexts_are_found_by_every_form_of_their_name() {
+    let contexts = [
+        ("alpine", NamedContext::Image("other:1".to_owned())),
+        ("src", NamedContext::Folder("src".to_owned())),
+    ];
+    let contexts = contexts.into_iter().map(|(name, context)| (name.to_owned(), context)).collect();
+    let options = Options { contexts, ..options(Style::BuildKit) };
+    for written in ["alpine", "alpine:latest", "docker.io/library/alpine:latest"] {
+        let plan = plan_with(&format!("FROM {written}\nRUN x\n"), &options).expect("plans");
+        assert!(plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM other:1"), "{written}");
+        assert_eq!(plan.steps[0].context.as_deref(), Some(written));
+    }
+    let plan = plan_with("FROM alpine:3\n", &options).expect("plans");
+    assert!(plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM alpine:3"));
+    assert_eq!(plan.steps[0].context, None);
+    let plan = plan_with("FROM src AS s\nRUN x\n", &options).expect("plans");
+    let origins: Vec<Origin> = plan
+        .graph
+        .vertices()
+        .flat_map(|(_, vertex)| vertex.operation.selections())
+        .map(|selection| selection.origin.clone())
+        .collect();
+    assert_eq!(origins, [Origin::Context("src".to_owned())]);
+    assert_eq!(plan.history.len(), 2, "the folder is a layer");
+}
+
+#[test]
+fn instructions_are_shown_with_what_variables_stand_for() {
+    let text =
+        "ARG B=base\nFROM $B\nENV A=\"x y\"\nARG C=1\nrun echo \"$A\" $C $UNSET\nCOPY \"$C\" $UNSET/d\n";
+    let plan = plan_with(text, &options(Style::BuildKit)).expect("plans");
+    let shown: Vec<&str> =
+        plan.steps.iter().map(|step| step.shown.as_str()).filter(|shown| !shown.is_empty()).collect();
+    assert_eq!(shown, ["FROM base", "ENV A=x y", "ARG C=1", "RUN echo \"x y\" 1 $UNSET", "COPY 1 /d"]);
+}
+
+#[test]
+fn the_cache_is_passed_over_in_single_stages() {
+    let options = Options { no_cache_stages: vec!["ONE".to_owned()], ..options(Style::BuildKit) };
+    let text = "FROM a AS one\nRUN x\nFROM a AS two\nRUN y\nCOPY --from=one /x /x\n";
+    let plan = plan_with(text, &options).expect("plans");
+    let passed: Vec<&str> = plan
+        .graph
+        .vertices()
+        .filter(|(_, vertex)| vertex.ignore_cache)
+        .map(|(_, vertex)| vertex.name.as_str())
+        .collect();
+    assert_eq!(passed, ["RUN x"]);
+}

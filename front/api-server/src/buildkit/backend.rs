@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use buildkit::control::{BuildHistoryRecord, CacheOptionsEntry, DiskUsageRequest, PruneRequest, UsageRecord};
+use buildkit::fsutil::Stat;
 use buildkit::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
 use buildkit::ops;
 use buildkit::server::{Backend, Export, Job, Wish};
@@ -14,7 +15,7 @@ use engine::build::Outcome;
 use grpc::{Code, Status};
 use oci::Platform;
 
-use super::{build, cache, contexts, explain, export, failure, history, remote_cache, subrequest};
+use super::{build, cache, contexts, explain, export, failure, history, reading, remote_cache, subrequest};
 
 /// Builds with an engine.
 pub(crate) struct EngineBackend {
@@ -44,22 +45,47 @@ pub(super) struct BuiltPart {
     pub(super) outcome: Outcome,
 }
 
+impl BuiltImage {
+    /// The image for the first platform.
+    fn first(&self) -> &str {
+        self.parts.first().map_or("", |part| part.outcome.id.as_str())
+    }
+}
+
 impl Drop for BuiltImage {
     fn drop(&mut self) {
-        if self.wanted.load(Ordering::SeqCst) {
-            return;
+        if !self.wanted.load(Ordering::SeqCst) {
+            self.parts.iter().for_each(|part| remove_nameless(&self.engine, &part.outcome.id));
         }
-        let images = self.engine.images();
-        for part in &self.parts {
-            let id = &part.outcome.id;
-            let nameless = images
-                .inspect(id, &Default::default())
-                .is_ok_and(|image| image.repo_tags.is_empty() && image.repo_digests.is_empty());
-            if nameless {
-                // A container may use it already, or an image be made from it: then it stays, as it should.
-                let _ = images.remove(id, false, false);
-            }
-        }
+    }
+}
+
+/// An image that is only there until a build has what it needs of it.
+pub(super) struct PassingImage {
+    engine: Engine,
+    pub(super) id: String,
+}
+
+impl PassingImage {
+    pub(super) fn new(engine: &Engine, id: String) -> Self {
+        Self { engine: engine.clone(), id }
+    }
+}
+
+impl Drop for PassingImage {
+    fn drop(&mut self) {
+        remove_nameless(&self.engine, &self.id);
+    }
+}
+
+fn remove_nameless(engine: &Engine, id: &str) {
+    let images = engine.images();
+    let nameless = images
+        .inspect(id, &Default::default())
+        .is_ok_and(|image| image.repo_tags.is_empty() && image.repo_digests.is_empty());
+    if nameless {
+        // A container may use it already, or an image be made from it: then it stays, as it should.
+        let _ = images.remove(id, false, false);
     }
 }
 
@@ -77,7 +103,7 @@ impl Backend for EngineBackend {
 
     fn definition(&self, built: &Self::Built) -> ops::Definition {
         // Of several platforms the first one: a graph stands for one result.
-        contexts::as_definition(built.parts.first().map_or("", |part| part.outcome.id.as_str()))
+        contexts::as_definition(built.first())
     }
 
     fn facts(&self, built: &Self::Built) -> BTreeMap<String, Vec<u8>> {
@@ -118,13 +144,17 @@ impl Backend for EngineBackend {
 
     fn workers(&self) -> Vec<WorkerRecord> {
         let platform = Platform::host();
+        let mut labels = BTreeMap::from([
+            ("org.mobyproject.buildkit.worker.executor".into(), "wharf".into()),
+            // By this clients know that images of several platforms can be kept, and archives and cache be exported.
+            ("org.mobyproject.buildkit.worker.snapshotter".into(), "overlayfs".into()),
+        ]);
+        if let Some(gateway) = self.engine.system().host_gateways().first() {
+            labels.insert("org.mobyproject.buildkit.worker.moby.host-gateway-ip".into(), gateway.to_string());
+        }
         vec![WorkerRecord {
             id: self.engine.system().info().map(|info| info.id).unwrap_or_default(),
-            labels: BTreeMap::from([
-                ("org.mobyproject.buildkit.worker.executor".into(), "wharf".into()),
-                // By this clients know that images of several platforms can be kept, and archives and cache be exported.
-                ("org.mobyproject.buildkit.worker.snapshotter".into(), "overlayfs".into()),
-            ]),
+            labels,
             platforms: vec![ops::Platform {
                 architecture: platform.architecture.clone(),
                 os: platform.os.clone(),
@@ -157,6 +187,18 @@ impl Backend for EngineBackend {
             .image_config(&id)
             .ok_or_else(|| Status::new(Code::NotFound, format!("{}: not found", request.reference)))?;
         Ok(ResolveImageConfigResponse { digest: id, config, reference: request.reference.clone() })
+    }
+
+    fn read_file(&self, built: &Self::Built, path: &str, from: u64, length: u64) -> Result<Vec<u8>, Status> {
+        reading::file(&self.engine, built.first(), path, from, length)
+    }
+
+    fn read_dir(&self, built: &Self::Built, path: &str) -> Result<Vec<Stat>, Status> {
+        reading::folder(&self.engine, built.first(), path)
+    }
+
+    fn stat_file(&self, built: &Self::Built, path: &str) -> Result<Stat, Status> {
+        reading::stat(&self.engine, built.first(), path)
     }
 
     fn remember(&self, record: BuildHistoryRecord, log: Vec<u8>) {

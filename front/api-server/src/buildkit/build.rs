@@ -40,7 +40,7 @@ pub(super) fn build(
         request.options.platform = platform.clone();
         request.options.contexts = files.contexts.on(platform);
         request.imports = remote_cache::imports(engine, wish, job, platform, &cancel);
-        let steps = Steps::new(job, &files, &cancel, shown);
+        let steps = Steps::new(job, wish, &files, &cancel, shown);
         let outcome = builds.build(&request, &received, &steps, &cancel);
         if let Some(failure) = steps.failure() {
             return Err(failure);

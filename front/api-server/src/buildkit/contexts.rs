@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use builder::operation::Remote;
 use builder::plan::NamedContext;
 use buildkit::ops::Definition;
 use buildkit::server::{Context, Job, Wish};
@@ -10,6 +11,8 @@ use engine::build::{Cancel, ForeignContext};
 use grpc::{Code, Status};
 use oci::Platform;
 
+use super::backend::PassingImage;
+use super::explain::Memory;
 use super::{failure, vertex};
 
 /// What the source of a result begins with when its client takes it for the input of another build.
@@ -21,33 +24,50 @@ pub(super) struct Contexts {
     pub(super) named: BTreeMap<String, NamedContext>,
     /// Files of those that came from elsewhere.
     pub(super) foreign: BTreeMap<String, ForeignContext>,
+    /// Images that were built for it, until the build has them.
+    built: Vec<PassingImage>,
 }
 
 impl Contexts {
     /// Finds all contexts of a build.
     pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job, cancel: &Cancel) -> Result<Self, Status> {
         let mut found = Self::default();
+        let wanted = wish.platforms.first().and_then(|platform| platform.parse().ok());
+        let platform = wanted.unwrap_or_else(Platform::host);
         for (name, context) in &wish.contexts {
             let meaning = match context {
                 Context::Image(image) => NamedContext::Image(image.clone()),
                 Context::Local(_) => NamedContext::Folder(name.clone()),
-                Context::Address(address) => {
+                Context::Address(address) | Context::Repository(address) | Context::File { address, .. } => {
                     let title = format!("[context {name}] {address}");
-                    let keep = keeps_git_dir(wish);
+                    let remote = remote(wish, address, context);
                     let files = vertex::told(&job.progress, &title, |_| {
-                        let fetched = engine.builds().fetch_named_context(address, keep, cancel);
+                        let fetched = engine.builds().fetch_named_context(&remote, None, cancel);
                         fetched.map_err(|error| failure::plain(&error))
                     })?;
                     found.foreign.insert(name.clone(), files);
                     NamedContext::Folder(name.clone())
                 }
-                Context::Input(input) => NamedContext::Image(input_image(wish, name, input)?),
-                Context::OciLayout(layout) => {
-                    let text =
-                        format!("context {name}: oci-layout://{layout} is not supported by this builder");
-                    return Err(Status::new(Code::Unimplemented, text));
+                Context::Input(input) => {
+                    let image = match input_source(wish, name, input)? {
+                        Source::Built(image) => image,
+                        Source::Wish(source) => {
+                            let parts = super::build::build(engine, &Memory::default(), &source, job)?;
+                            let ids = parts.into_iter().map(|part| part.outcome.id);
+                            let first = found.built.len();
+                            found.built.extend(ids.map(|id| PassingImage::new(engine, id)));
+                            found.built.get(first).map(|built| built.id.clone()).unwrap_or_default()
+                        }
+                    };
+                    NamedContext::Image(image)
                 }
-                Context::Stage(_) => {
+                Context::OciLayout(layout) => {
+                    let lent = super::layout::load(engine, job, name, layout, &platform)?;
+                    let image = lent.id.clone();
+                    found.built.push(lent);
+                    NamedContext::Image(image)
+                }
+                Context::Stage(_) | Context::Nothing => {
                     return Err(invalid(format!("unsupported context source target for {name}")));
                 }
             };
@@ -72,6 +92,15 @@ impl Contexts {
     }
 }
 
+/// What is fetched for a context.
+pub(super) fn remote(wish: &Wish, address: &str, context: &Context) -> Remote {
+    let checksum = match context {
+        Context::File { checksum, .. } => checksum.clone(),
+        _ => None,
+    };
+    Remote { address: address.to_owned(), checksum, keep_git_dir: keeps_git_dir(wish) }
+}
+
 /// Whether repositories keep their `.git`.
 pub(super) fn keeps_git_dir(wish: &Wish) -> bool {
     let said = wish.arguments.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
@@ -80,17 +109,26 @@ pub(super) fn keeps_git_dir(wish: &Wish) -> bool {
 
 /// A graph that stands for a result, for clients that pass it on.
 pub(super) fn as_definition(id: &str) -> Definition {
-    Definition::of_source(&format!("{BUILT}{id}"))
+    Definition::of_source(&format!("{BUILT}{id}"), BTreeMap::new())
 }
 
-fn input_image(wish: &Wish, name: &str, input: &str) -> Result<String, Status> {
+/// What an input is.
+enum Source {
+    /// A result of an earlier build.
+    Built(String),
+    /// Something to be built first.
+    Wish(Box<Wish>),
+}
+
+fn input_source(wish: &Wish, name: &str, input: &str) -> Result<Source, Status> {
     let missing = || invalid(format!("invalid input {input} for {name}"));
     let definition = wish.inputs.get(input).ok_or_else(missing)?;
-    let built = definition.only_source().and_then(|source| Some(source.strip_prefix(BUILT)?.to_owned()));
-    built.ok_or_else(|| {
-        let text = format!("context {name}: building from a graph of operations is not supported");
-        Status::new(Code::Unimplemented, text)
-    })
+    let source = definition.only_source();
+    let built = source.as_ref().and_then(|source| source.identifier.strip_prefix(BUILT));
+    match built {
+        Some(id) => Ok(Source::Built(id.to_owned())),
+        None => Wish::of_source(definition).map(|wish| Source::Wish(Box::new(wish))),
+    }
 }
 
 fn invalid(text: String) -> Status {
@@ -106,16 +144,17 @@ mod tests {
         let id = "sha256:0123";
         let inputs = BTreeMap::from([
             ("in".to_owned(), as_definition(id)),
-            ("other".to_owned(), Definition::of_source("git://example.test/x")),
+            ("other".to_owned(), Definition::of_source("docker-image://a", BTreeMap::new())),
             ("broken".to_owned(), Definition { def: vec![vec![0xff], vec![]], ..<_>::default() }),
         ]);
         let wish = Wish { inputs, ..Wish::default() };
-        assert_eq!(input_image(&wish, "base", "in").as_deref(), Ok(id));
-        let missing = input_image(&wish, "base", "out").expect_err("not there");
-        assert_eq!(missing.message, "invalid input out for base");
-        for foreign in ["other", "broken"] {
-            assert_eq!(input_image(&wish, "base", foreign).expect_err(foreign).code, Code::Unimplemented);
-        }
+        let Ok(Source::Built(found)) = input_source(&wish, "base", "in") else { panic!("a result") };
+        assert_eq!(found, id);
+        let Ok(Source::Wish(other)) = input_source(&wish, "base", "other") else { panic!("an image") };
+        assert_eq!(other.text.as_deref(), Some("FROM a\n"));
+        let refused = |input| input_source(&wish, "base", input).err().expect("refused");
+        assert_eq!(refused("out").message, "invalid input out for base");
+        assert_eq!(refused("broken").code, Code::Unimplemented);
     }
 
     #[test]
@@ -123,7 +162,7 @@ mod tests {
         let image = |name: &str| NamedContext::Image(name.to_owned());
         let named = [("a", "a1"), ("a::linux/arm64", "a2"), ("b::linux/s390x", "b1")];
         let named = named.into_iter().map(|(name, to)| (name.to_owned(), image(to))).collect();
-        let contexts = Contexts { named, foreign: BTreeMap::new() };
+        let contexts = Contexts { named, ..Contexts::default() };
         let on = |text: &str| contexts.on(&text.parse().expect("a platform"));
         assert_eq!(on("linux/amd64"), BTreeMap::from([("a".to_owned(), image("a1"))]));
         assert_eq!(on("linux/arm64"), BTreeMap::from([("a".to_owned(), image("a2"))]));

@@ -42,7 +42,13 @@ pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -
         BuildError::Exit { vertex, .. }
         | BuildError::Step { vertex, .. }
         | BuildError::Refused { vertex, .. } => at_step(plan(error, file), *vertex, steps, file),
-        error => plan(error, file),
+        error => {
+            let status = plan(error, file);
+            if let BuildError::Base { step, .. } = error {
+                steps.base_failed(&step.text, &status.message);
+            }
+            status
+        }
     }
 }
 

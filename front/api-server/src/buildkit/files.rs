@@ -157,6 +157,10 @@ impl Definition {
         main: Option<&ForeignContext>,
     ) -> Result<Self, Status> {
         let filename = wish.filename.clone();
+        if let Some(text) = &wish.text {
+            let data = text.clone().into_bytes();
+            return Ok(Self { file: SourceInfo { filename, data, ..SourceInfo::default() }, ignore: None });
+        }
         let missing = || {
             let text = format!("failed to read dockerfile: open {filename}: no such file or directory");
             Status::new(Code::Unknown, text)
@@ -200,7 +204,7 @@ pub(super) fn main_context(
 ) -> Result<Option<ForeignContext>, Status> {
     let builds = engine.builds();
     match &wish.context {
-        Context::Local(_) => Ok(None),
+        Context::Local(_) | Context::Nothing => Ok(None),
         Context::Address(address) if is_upload(address) => {
             let path = address.rsplit_once('/').map_or("", |(_, name)| name);
             let mut upload = job.session()?.upload(path, &job.cancellation)?;
@@ -215,6 +219,18 @@ pub(super) fn main_context(
             let keep = contexts::keeps_git_dir(wish);
             let fetched = vertex::told(&job.progress, &title, |_| {
                 let fetched = builds.fetch_context(address, keep, cancel);
+                fetched.map_err(|error| failure::plain(&error))
+            })?;
+            Ok(Some(fetched))
+        }
+        Context::Repository(address) | Context::File { address, .. } => {
+            let name = match &wish.context {
+                Context::File { name, .. } => Some(name.as_str()).filter(|name| !name.is_empty()),
+                _ => None,
+            };
+            let remote = contexts::remote(wish, address, &wish.context);
+            let fetched = vertex::told(&job.progress, address, |_| {
+                let fetched = builds.fetch_named_context(&remote, name, cancel);
                 fetched.map_err(|error| failure::plain(&error))
             })?;
             Ok(Some(fetched))

@@ -20,6 +20,8 @@ use super::files::Files;
 
 /// Platforms one build may be for.
 const MOST_PLATFORMS: usize = 32;
+/// The name of the machine commands run on, when the client does not say one: the same in all builds.
+const HOSTNAME: &str = "buildkitsandbox";
 
 /// What is built, and with what.
 pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequest, Status> {
@@ -33,7 +35,8 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         labels: wish.labels.clone(),
         platform,
         host,
-        no_cache: wish.no_cache.is_some(),
+        no_cache: wish.no_cache.as_ref().is_some_and(Vec::is_empty),
+        no_cache_stages: wish.no_cache.clone().unwrap_or_default(),
         network: wish.network.clone().filter(|mode| mode != "default"),
         contexts,
         style: Style::BuildKit,
@@ -50,6 +53,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         explicit_platform: !wish.platforms.is_empty(),
         pull: wish.pull,
         host_config: host_config(wish)?,
+        hostname: Some(wish.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned())),
         insecure: false,
         build_id: job.reference.clone(),
         client: Arc::new(SessionClient { job: job.clone() }),

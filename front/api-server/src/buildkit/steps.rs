@@ -1,6 +1,6 @@
 //! What the solver does as BuildKit's clients show it: steps with names and numbers, their output, their ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -9,22 +9,25 @@ use builder::operation::Origin;
 use builder::plan::{Plan, Step};
 use builder::solve::Event;
 use builder::{Operation, VertexId};
-use buildkit::control::{Vertex, VertexStatus};
-use buildkit::server::Job;
+use buildkit::control::Vertex;
+use buildkit::server::{Context, Job, Wish};
 use engine::build::{Cancel, Observer};
-use grpc::Status;
+use grpc::{Code, Status};
 
 use super::explain::Told;
+use super::fetching::Fetching;
 use super::files::Files;
 use super::{lint, vertex};
 
 /// Tells the client of a build what goes on, and gets the contexts when it is known what they are needed for.
 pub(super) struct Steps<'b> {
     job: &'b Job,
+    wish: &'b Wish,
     files: &'b Files,
     cancel: &'b Cancel,
     /// Before the names of steps, where there are several platforms.
     platform: Option<String>,
+    began: SystemTime,
     state: Mutex<State>,
 }
 
@@ -32,15 +35,21 @@ pub(super) struct Steps<'b> {
 struct State {
     vertices: HashMap<VertexId, Vertex>,
     lines: HashMap<VertexId, Lines>,
-    /// The step that shows images being fetched.
-    fetching: Option<Vertex>,
+    /// Images that are being looked for, by their whole names.
+    fetching: BTreeMap<String, Fetching>,
     failure: Option<Status>,
     told: Told,
 }
 
 impl<'b> Steps<'b> {
-    pub(super) fn new(job: &'b Job, files: &'b Files, cancel: &'b Cancel, platform: Option<String>) -> Self {
-        Self { job, files, cancel, platform, state: Mutex::default() }
+    pub(super) fn new(
+        job: &'b Job,
+        wish: &'b Wish,
+        files: &'b Files,
+        cancel: &'b Cancel,
+        platform: Option<String>,
+    ) -> Self {
+        Self { job, wish, files, cancel, platform, began: SystemTime::now(), state: Mutex::default() }
     }
 
     /// What the steps were made of, as far as they came.
@@ -94,22 +103,81 @@ impl<'b> Steps<'b> {
         wanted.iter().try_for_each(|(name, paths)| self.files.fetch(name, paths, self.job))
     }
 
-    fn end_fetching(&self) {
-        if let Some(vertex) = self.lock().fetching.take() {
-            self.job.progress.vertex(Vertex { completed: Some(SystemTime::now().into()), ..vertex });
+    /// Commands may not take part in the machine's network, or leave their sandbox, without having been allowed to.
+    fn check_entitlements(&self, plan: &Plan, needed: &[bool]) -> Result<(), Status> {
+        for (_, vertex) in plan.graph.vertices().filter(|(id, _)| needed.get(id.0) == Some(&true)) {
+            let Operation::Exec(exec) = &vertex.operation else { continue };
+            let wanted = [(exec.network == "host", "network.host"), (exec.insecure, "security.insecure")];
+            for (is_wanted, entitlement) in wanted {
+                if is_wanted && !self.wish.is_entitled(entitlement) {
+                    let text = format!("failed to load LLB: {entitlement} is not allowed");
+                    return Err(Status::new(Code::Unknown, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of the images that were found for stages to begin with.
+    fn tell_bases(&self, plan: &Plan) {
+        let mut state = self.lock();
+        for step in plan.steps.iter().filter(|step| step.base.as_ref().is_some_and(|base| !base.is_empty())) {
+            let (name, title) = match &step.context {
+                None => (whole_name(step.shown.strip_prefix("FROM ").unwrap_or(&step.shown)), None),
+                Some(name) => match self.wish.contexts.get(name) {
+                    Some(Context::Image(image)) => {
+                        (image.clone(), Some(format!("[context {name}] load metadata for {image}")))
+                    }
+                    // It is known already.
+                    _ => continue,
+                },
+            };
+            let title = title.unwrap_or_else(|| Fetching::title(&name));
+            state.fetching.entry(name).or_insert_with(|| Fetching::new(title, self.began));
+        }
+        for fetching in std::mem::take(&mut state.fetching).into_values() {
+            self.job.progress.vertex(fetching.end(""));
+        }
+    }
+
+    /// What steps are called that are named contexts stages begin with.
+    fn context_names(&self, plan: &Plan) -> HashMap<VertexId, String> {
+        let name = |step: &Step| {
+            let (vertex, context) = (step.vertex?, step.context.as_ref()?);
+            let what = match self.wish.contexts.get(context) {
+                Some(Context::Image(image)) => image.as_str(),
+                Some(Context::Local(_)) => "files",
+                _ => "result",
+            };
+            Some((vertex, format!("[context {context}] {what}")))
+        };
+        plan.steps.iter().filter_map(name).collect()
+    }
+
+    /// The image that an instruction begins with was not to be had.
+    pub(super) fn base_failed(&self, from: &str, error: &str) {
+        let mut state = self.lock();
+        let named = from.split_whitespace().skip(1).find(|word| !word.starts_with("--")).unwrap_or_default();
+        let name = whole_name(named);
+        let title = Fetching::title(&name);
+        state.fetching.entry(name).or_insert_with(|| Fetching::new(title, self.began));
+        for fetching in std::mem::take(&mut state.fetching).into_values() {
+            self.job.progress.vertex(fetching.end(error));
         }
     }
 }
 
 impl Observer for Steps<'_> {
     fn planned(&self, plan: &Plan) {
-        self.end_fetching();
+        self.tell_bases(plan);
         for warning in &plan.warnings {
             self.job.progress.warning(lint::warning(warning, &self.files.dockerfile));
         }
         let targets: Vec<VertexId> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
         let names = names(&plan.steps, plan.is_alone, self.platform.as_deref());
+        let contexts = self.context_names(plan);
+        let mut known = BTreeSet::new();
         let mut state = self.lock();
         for step in &plan.steps {
             if let (Some(vertex), Some(lines)) = (step.vertex, step.lines) {
@@ -117,14 +185,16 @@ impl Observer for Steps<'_> {
             }
         }
         for (id, planned) in plan.graph.vertices().filter(|(id, _)| needed.get(id.0) == Some(&true)) {
-            let name = names.get(&id).cloned().unwrap_or_else(|| planned.name.clone());
+            let name = names.get(&id).or_else(|| contexts.get(&id)).cloned();
+            let name = name.unwrap_or_else(|| planned.name.clone());
             state.told.plan(id, &name, planned);
             let inputs = planned.inputs.iter();
             let inputs =
                 inputs.filter_map(|input| state.vertices.get(input)).map(|input| input.digest.clone());
+            let inputs: Vec<String> = inputs.collect();
             let news = Vertex {
-                digest: vertex::digest(&format!("{} {} {name}", self.job.reference, id.0)),
-                inputs: inputs.collect(),
+                digest: stable_digest(&name, &planned.operation, &inputs, &mut known),
+                inputs,
                 name,
                 ..Vertex::default()
             };
@@ -136,7 +206,8 @@ impl Observer for Steps<'_> {
             }
         }
         drop(state);
-        if let Err(failure) = self.fetch_contexts(plan, &needed) {
+        let ready = self.check_entitlements(plan, &needed).and_then(|()| self.fetch_contexts(plan, &needed));
+        if let Err(failure) = ready {
             self.lock().failure = Some(failure);
             self.cancel.stop();
         }
@@ -166,36 +237,27 @@ impl Observer for Steps<'_> {
 
     fn removed(&self, _: VertexId, _: &str) {}
 
-    fn fetching(&self, progress: api::image::Progress) {
-        if progress.id.is_empty() {
-            return;
-        }
+    fn fetching(&self, name: &str, progress: api::image::Progress) {
         let mut state = self.lock();
-        let step = state.fetching.get_or_insert_with(|| {
-            let name = "[internal] fetch images";
-            let started = Some(SystemTime::now().into());
-            let step =
-                Vertex { digest: vertex::digest(name), name: name.into(), started, ..Vertex::default() };
-            self.job.progress.vertex(step.clone());
-            step
-        });
-        let detail = progress.progress_detail.unwrap_or_default();
-        let now = Some(SystemTime::now().into());
-        self.job.progress.status(VertexStatus {
-            id: format!("{} {}", progress.status.to_lowercase(), progress.id),
-            vertex: step.digest.clone(),
-            name: progress.status.clone(),
-            current: detail.current,
-            total: detail.total,
-            timestamp: now.clone(),
-            started: step.started.clone(),
-            completed: now
-                .filter(|_| progress.status.contains("complete") || progress.status.contains("exists")),
-        });
+        let news = match state.fetching.get_mut(name) {
+            Some(fetching) => fetching.layer(&progress),
+            None => {
+                let mut fetching = Fetching::new(Fetching::title(name), SystemTime::now());
+                self.job.progress.vertex(fetching.vertex.clone());
+                let news = fetching.layer(&progress);
+                state.fetching.insert(name.to_owned(), fetching);
+                news
+            }
+        };
+        drop(state);
+        if let Some(news) = news {
+            self.job.progress.status(news);
+        }
     }
 }
 
-/// `[stage 2/4] RUN ...` for the steps that do something; the name of a stage that is alone is not said.
+/// `[stage 2/4] RUN ...` for the steps that do something; the name of a stage that is alone is not said. A stage that begins
+/// with a named context counts it, but numbers go to the others.
 fn names(steps: &[Step], is_alone: bool, platform: Option<&str>) -> HashMap<VertexId, String> {
     let platform = platform.map(|platform| format!("{platform} ")).unwrap_or_default();
     let mut names = HashMap::new();
@@ -207,7 +269,7 @@ fn names(steps: &[Step], is_alone: bool, platform: Option<&str>) -> HashMap<Vert
         // Triggers are told with numbers, but nobody counted them.
         let total = of_stage().filter(|step| step.is_counted).count();
         let width = total.to_string().len();
-        let is_told = |step: &&Step| step.is_counted || step.is_trigger;
+        let is_told = |step: &&Step| (step.is_counted && step.context.is_none()) || step.is_trigger;
         let told = of_stage().filter(is_told).filter_map(|step| Some((step, step.vertex?)));
         for (number, (step, vertex)) in told.enumerate() {
             let prefix = match &step.stage_name {
@@ -227,8 +289,31 @@ fn text(step: &Step) -> String {
     let Some(named) = step.shown.strip_prefix("FROM ").filter(|_| step.base.is_some()) else {
         return step.shown.clone();
     };
-    let whole = named.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
-    format!("FROM {}", whole.unwrap_or_else(|_| named.to_owned()))
+    format!("FROM {}", whole_name(named))
+}
+
+/// The whole name of an image.
+fn whole_name(name: &str) -> String {
+    let whole = name.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
+    whole.unwrap_or_else(|_| name.to_owned())
+}
+
+/// What names a step in the news: the same in all builds that do the same, and no other's in this one.
+fn stable_digest(
+    name: &str,
+    operation: &Operation,
+    inputs: &[String],
+    known: &mut BTreeSet<String>,
+) -> String {
+    let what = serde_json::to_string(operation).unwrap_or_default();
+    let mut text = format!("{name}\n{}\n{what}", inputs.join(" "));
+    loop {
+        let digest = vertex::digest(&text);
+        if known.insert(digest.clone()) {
+            return digest;
+        }
+        text.push('+');
+    }
 }
 
 #[cfg(test)]
@@ -247,10 +332,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn named_contexts_count_and_have_no_number() {
+        let mut from = step(0, None, "FROM below", Some(0), Some("sha256:1"));
+        from.context = Some("below".into());
+        let steps = [
+            from,
+            step(0, None, "COPY --from=img /x /y", Some(1), None),
+            step(0, None, "RUN x", Some(2), None),
+        ];
+        assert_eq!(shown(&steps, false), ["[stage-0 1/3] COPY --from=img /x /y", "[stage-0 2/3] RUN x"]);
+        let mounts = step(0, None, "RUN --mount=type=tmpfs,target=/t x", Some(1), None);
+        assert_eq!(shown(&[mounts], false), ["[stage-0 1/1] RUN --mount=type=tmpfs,target=/t x"]);
+    }
+
     fn shown(steps: &[Step], is_alone: bool) -> Vec<String> {
         let mut names: Vec<_> = names(steps, is_alone, None).into_iter().collect();
         names.sort();
         names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn digests_are_stable_and_tell_steps_apart() {
+        let (operation, other) = (Operation::Merge, Operation::Diff);
+        let digest = |known: &mut BTreeSet<String>, operation| stable_digest("RUN x", operation, &[], known);
+        let mut known = BTreeSet::new();
+        let first = digest(&mut known, &operation);
+        assert_eq!(first, digest(&mut BTreeSet::new(), &operation));
+        assert_ne!(first, digest(&mut known, &operation), "two steps are two");
+        assert_ne!(first, digest(&mut BTreeSet::new(), &other));
     }
 
     #[test]

@@ -161,6 +161,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         explicit_platform,
         pull: query.flag("pull"),
         host_config: host_config(call)?,
+        hostname: None,
         insecure: false,
         credentials,
         build_id: query.text("buildid").to_owned(),

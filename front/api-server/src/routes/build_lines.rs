@@ -277,7 +277,7 @@ impl Observer for Lines<'_> {
         self.add(vertex, format!(" ---> Removed intermediate container {}\n", short(container)));
     }
 
-    fn fetching(&self, progress: Progress) {
+    fn fetching(&self, _: &str, progress: Progress) {
         self.say(progress);
     }
 }
