@@ -20,17 +20,42 @@ pub(super) type Facts = BTreeMap<String, Vec<u8>>;
 /// What all questions are at.
 const VERSION: &str = "1.0.0";
 
-/// What can be asked: name, what it is for, the options it knows, the facts it gives.
-const KNOWN: [(&str, &str, &[(&str, &str)], &[&str]); 4] = [
-    (
-        "frontend.outline",
-        "List all parameters current build target supports",
-        &[("target", "Target build stage")],
-        &["result.json", "result.txt"],
-    ),
-    ("frontend.targets", "List all targets current build supports", &[], &["result.json", "result.txt"]),
-    ("frontend.lint", "Lint a Dockerfile", &[], &["result.json", "result.txt", "result.statuscode"]),
-    ("frontend.subrequests.describe", "List available subrequest types", &[], &["result.json", "result.txt"]),
+/// Something that can be asked.
+struct Question {
+    name: &'static str,
+    description: &'static str,
+    /// The options it knows, each with what it is for.
+    options: &'static [(&'static str, &'static str)],
+    /// The facts it gives.
+    facts: &'static [&'static str],
+}
+
+/// What can be asked.
+const KNOWN: [Question; 4] = [
+    Question {
+        name: "frontend.outline",
+        description: "List all parameters current build target supports",
+        options: &[("target", "Target build stage")],
+        facts: &["result.json", "result.txt"],
+    },
+    Question {
+        name: "frontend.targets",
+        description: "List all targets current build supports",
+        options: &[],
+        facts: &["result.json", "result.txt"],
+    },
+    Question {
+        name: "frontend.lint",
+        description: "Lint a Dockerfile",
+        options: &[],
+        facts: &["result.json", "result.txt", "result.statuscode"],
+    },
+    Question {
+        name: "frontend.subrequests.describe",
+        description: "List available subrequest types",
+        options: &[],
+        facts: &["result.json", "result.txt"],
+    },
 ];
 
 /// Answers the question of a wish.
@@ -39,7 +64,7 @@ pub(super) fn answer(engine: &Engine, wish: &Wish, job: &Job) -> Result<Facts, S
     if name == "frontend.subrequests.describe" {
         return Ok(describe());
     }
-    if !KNOWN.iter().any(|(known, ..)| *known == name) {
+    if !KNOWN.iter().any(|known| known.name == name) {
         let status = Status::new(Code::Unimplemented, format!("unsupported request {name}"));
         return Err(status.with_detail(errdefs::subrequest(name)));
     }
@@ -67,24 +92,27 @@ pub(super) fn answer(engine: &Engine, wish: &Wish, job: &Job) -> Result<Facts, S
 
 /// What can be asked.
 fn describe() -> Facts {
+    let named = |name: &&str| json!({ "name": name, "description": "" });
     let all: Vec<Value> = KNOWN
         .iter()
-        .map(|(name, description, options, metadata)| {
-            let option = |(name, description): &(&str, &str)| json!({ "name": name, "description": description });
+        .map(|known| {
+            let option =
+                |(name, description): &(&str, &str)| json!({ "name": name, "description": description });
             json!({
-                "name": name,
+                "name": known.name,
                 "version": VERSION,
                 "type": "rpc",
-                "description": description,
-                "opts": options.iter().map(option).collect::<Vec<_>>(),
+                "description": known.description,
+                "opts": known.options.iter().map(option).collect::<Vec<_>>(),
                 "inputs": null,
-                "metadata": metadata.iter().map(|name| json!({ "name": name, "description": "" })).collect::<Vec<_>>(),
+                "metadata": known.facts.iter().map(named).collect::<Vec<_>>(),
                 "refs": null,
             })
         })
         .collect();
-    let row = |(name, description, ..): &(&str, &str, _, _)| {
-        vec![name.trim_start_matches("frontend.").to_owned(), VERSION.to_owned(), (*description).to_owned()]
+    let row = |known: &Question| {
+        let name = known.name.trim_start_matches("frontend.");
+        vec![name.to_owned(), VERSION.to_owned(), known.description.to_owned()]
     };
     let head = ["NAME", "VERSION", "DESCRIPTION"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(KNOWN.iter().map(row)).collect();
