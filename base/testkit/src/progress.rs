@@ -104,7 +104,9 @@ fn unnamed(text: &str) -> String {
         Some((time, rest)) if time.len() >= 5 && time.parse::<f64>().is_ok() => rest,
         _ => text,
     };
-    let mut out = text.to_owned();
+    // Of two ends of the client that learn of a failure, either may be the first to say it.
+    let text = text.replace("failed to run Build function: ", "failed to solve: ");
+    let mut out = text.clone();
     if let Some((before, rest)) = text.split_once("checksum of ref ")
         && let Some((_, after)) = rest.split_once(": ")
     {
@@ -178,6 +180,7 @@ mod tests {
         assert_eq!(unnamed("Usage:  /usr/x/docker-buildx build"), "Usage:  docker-buildx build");
         assert_eq!(unnamed("See '/usr/x/docker-buildx build'"), "See 'docker-buildx build'");
         assert_eq!(unnamed("0.349 before"), "before");
+        assert_eq!(unnamed("ERROR: failed to run Build function: x"), "ERROR: failed to solve: x");
         assert_eq!(unnamed("x: failed to do request: dial y"), "x: failed to do request: <network>");
     }
 }
