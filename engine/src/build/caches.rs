@@ -21,6 +21,8 @@ pub(crate) struct Caches {
     /// Who uses each: how many, and whether alone.
     used: Mutex<HashMap<PathBuf, (usize, bool)>>,
     freed: Condvar,
+    /// Held while a folder is looked for and made: steps at the same time share it.
+    making: Mutex<()>,
 }
 
 /// A folder in use, or anything else that lasts as long as a step.
@@ -69,11 +71,13 @@ impl Caches {
         let base = layout.cache_mounts_dir();
         store::file::make_private_dir(&base).doing(|| format!("making folder {}", base.display()))?;
         let path = self.claim(&base, name.hex(), options.sharing);
+        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let new = !path.exists();
         let lock = Lock { caches: Some(Arc::clone(self)), path, new, _other: None };
         if new {
             make(&lock.path, id, options)?;
         }
+        drop(making);
         Ok(lock)
     }
 
@@ -109,4 +113,27 @@ fn make(path: &Path, id: &str, options: &CacheMount) -> Result<()> {
     std::os::unix::fs::chown(path, options.uid, options.gid).doing(doing)?;
     let mode = options.mode.unwrap_or(0o755) & 0o7777;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_at_the_same_time_share_a_new_folder() {
+        let place = std::env::temp_dir().join(format!("wharf-caches-{}", std::process::id()));
+        let (layout, caches) = (Layout::new(&place, &place), Arc::new(Caches::default()));
+        for round in 0..50 {
+            let id = format!("cache {round}");
+            let (mode, uid, gid) = (None, None, None);
+            let options = CacheMount { id: None, read_only: false, sharing: Sharing::Shared, mode, uid, gid };
+            let opened: Vec<Lock> = std::thread::scope(|scope| {
+                let open = || caches.open(&layout, &id, &options).expect("opens");
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("ends")).collect()
+            });
+            assert_eq!(opened.iter().filter(|lock| lock.is_new()).count(), 1);
+        }
+        std::fs::remove_dir_all(place).expect("removed");
+    }
 }
