@@ -5,6 +5,7 @@ mod cache;
 mod caches;
 mod check;
 mod copying;
+mod debug;
 mod elsewhere;
 mod epoch;
 mod error;
@@ -84,6 +85,8 @@ pub trait Observer: Sync {
     fn running(&self, vertex: VertexId, container: &str);
     /// Its container is gone.
     fn removed(&self, vertex: VertexId, container: &str);
+    /// A command failed, and this container is ready to be started by the client: a shell in the state it left.
+    fn shell(&self, _vertex: VertexId, _container: &str) {}
     /// An image of this whole name is being fetched.
     fn fetching(&self, name: &str, progress: api::image::Progress);
 }

@@ -68,6 +68,11 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// When the socket cannot be made.
     fn agent(&self, id: &str, path: &Path) -> Result<Option<Box<dyn Any + Send>>>;
+
+    /// Whether it wants a shell in the state that a failing command left.
+    fn wants_shell(&self) -> bool {
+        false
+    }
 }
 
 /// A client that has nothing.

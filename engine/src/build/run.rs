@@ -13,7 +13,7 @@ use model::ContainerId;
 use shim_protocol::{Attach, Target};
 
 use super::job::Job;
-use super::{BuildError, caches};
+use super::{BuildError, caches, debug};
 use crate::container::live::WaitingClient;
 use crate::container::parameters::CreateParameters;
 use crate::container::{create, remove, start};
@@ -65,9 +65,9 @@ impl Drop for Scratch {
 }
 
 /// A container that goes, whatever happens.
-struct Step<'j> {
-    job: &'j Job<'j>,
-    id: ContainerId,
+pub(super) struct Step<'j> {
+    pub(super) job: &'j Job<'j>,
+    pub(super) id: ContainerId,
 }
 
 impl Drop for Step<'_> {
@@ -106,6 +106,7 @@ pub(super) fn run(
     }
     let stubs = if stubs.is_empty() { Vec::new() } else { missing(job, &root, &stubs)? };
     let image = job.image(&root)?;
+    let shell = job.request.client.wants_shell().then(|| request.clone());
     let id = create_container(job, request, image)?;
     let step = Step { job, id: id.clone() };
     job.observer.running(vertex, id.as_str());
@@ -114,6 +115,9 @@ pub(super) fn run(
         return Err(error);
     }
     if code != 0 {
+        if let Some(request) = shell {
+            debug::debug(job, vertex, exec, &root, &step, request)?;
+        }
         return Err(BuildError::Exit { vertex, command: exec.arguments.clone(), code });
     }
     take_stubs(job, &id, &stubs);
@@ -158,7 +162,7 @@ fn request(job: &Job<'_>, exec: &Exec) -> CreateRequest {
     CreateRequest { config, host_config, ..CreateRequest::default() }
 }
 
-fn create_container(job: &Job<'_>, request: CreateRequest, image: Image) -> Result<ContainerId> {
+pub(super) fn create_container(job: &Job<'_>, request: CreateRequest, image: Image) -> Result<ContainerId> {
     let parameters = CreateParameters { name: None, platform: None, request, version: api::version::MAX };
     let created = create::create_step(job.inner, parameters, image)?;
     created.id.parse().map_err(|_| Error::internal("a new container has no id"))
@@ -359,7 +363,7 @@ fn take_stubs(job: &Job<'_>, id: &ContainerId, stubs: &[PathBuf]) {
 
 impl Job<'_> {
     /// The layers a container of a step stands on.
-    fn image(&self, root: &State) -> Result<Image> {
+    pub(super) fn image(&self, root: &State) -> Result<Image> {
         self.unpack(root)?;
         Ok(Image {
             id: String::new(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use testkit::{Engine, Output};
+use testkit::{Engine, Output, Terminal};
 
 /// A folder of the engine's with these files.
 fn folder(engine: &Engine, name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -264,4 +264,28 @@ fn a_build_explains_its_cache() {
     engine.wharf(&["builder", "prune", "-af"]).ok();
     // What is done again later has files of another time: then what stands on it has changed, too.
     assert_eq!(explain(&["--build-arg", "VERSION=2"])[0], "done: its result was no longer kept");
+}
+
+#[test]
+fn a_failing_step_can_be_looked_into() {
+    let engine = Engine::with_busybox();
+    let dockerfile = "FROM busybox\nWORKDIR /work\nENV A=kept\n\
+        RUN --mount=type=secret,id=key echo made >made && test -s /run/secrets/key && exit 7\n";
+    let c = folder(&engine, "c", &[("Dockerfile", dockerfile)]);
+    let key = engine.root().join("key");
+    fs::write(&key, "hush").expect("a secret");
+    let secret = format!("id=key,src={}", key.display());
+    let mut command = engine.wharf_command(&["build", "--debug-on-failure", "--secret", &secret]);
+    command.arg(&c).env_remove("DOCKER_BUILDKIT");
+    let mut shell = Terminal::spawn(&mut command);
+    shell.wait_for("a shell in the state it left");
+    shell.wait_for("# ");
+    shell.type_text("echo $(cat made)-$A-$(cat /run/secrets/key)-$PWD\n");
+    shell.wait_for("made-kept-hush-/work");
+    shell.type_text("exit 3\n");
+    shell.wait_for("exit code: 7");
+    assert_eq!(shell.exit_code(), 1);
+    assert_eq!(engine.wharf(&["ps", "-aq"]).ok(), "");
+    let piped = build(&engine, &["--debug-on-failure", "c"]);
+    assert!(piped.code == 1 && piped.stderr.contains("needs a terminal"), "{piped:?}");
 }

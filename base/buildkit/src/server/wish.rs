@@ -56,6 +56,8 @@ pub struct Wish {
     pub explain: bool,
     /// What the Dockerfile says, when it is not looked for anywhere.
     pub text: Option<String>,
+    /// To be given a shell in the state that a failing command left.
+    pub debug: bool,
 }
 
 /// A folder of the client that may be this machine's too: equal numbers say that it is the same one.
@@ -223,6 +225,7 @@ impl Wish {
             }
             "ulimit" => self.ulimits = list(value),
             "cgroup-parent" => self.cgroup_parent = text(),
+            "wharf-debug" => self.debug = !value.is_empty(),
             "wharf-explain" => self.explain = !value.is_empty(),
             "wharf-context" => self.place_mut().path = value.to_owned(),
             "wharf-dockerfile" => self.place_mut().dockerfile = value.to_owned(),

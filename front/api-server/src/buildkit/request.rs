@@ -56,7 +56,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         hostname: Some(wish.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned())),
         insecure: false,
         build_id: job.reference.clone(),
-        client: Arc::new(SessionClient { job: job.clone() }),
+        client: Arc::new(SessionClient { job: job.clone(), wants_shell: wish.debug }),
         imports: Vec::new(),
     })
 }
@@ -146,6 +146,7 @@ pub(super) fn credentials_of(job: &Job, domain: &str) -> Result<Credentials, Sta
 /// The client's secrets and agent, through its session.
 struct SessionClient {
     job: Job,
+    wants_shell: bool,
 }
 
 impl Client for SessionClient {
@@ -164,6 +165,10 @@ impl Client for SessionClient {
         let failed = |error| engine::Error::caused("forwarding the client's ssh agent", error);
         let listener = UnixListener::bind(path).map_err(failed)?;
         Ok(Some(Box::new(session.forward_agent(id, listener).map_err(failed)?)))
+    }
+
+    fn wants_shell(&self) -> bool {
+        self.wants_shell
     }
 }
 

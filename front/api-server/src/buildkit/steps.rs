@@ -9,7 +9,7 @@ use builder::operation::Origin;
 use builder::plan::{Plan, Step};
 use builder::solve::Event;
 use builder::{Operation, VertexId};
-use buildkit::control::Vertex;
+use buildkit::control::{Vertex, VertexStatus};
 use buildkit::server::{Context, Job, Wish};
 use engine::build::{Cancel, Observer};
 use grpc::{Code, Status};
@@ -236,6 +236,24 @@ impl Observer for Steps<'_> {
     fn running(&self, _: VertexId, _: &str) {}
 
     fn removed(&self, _: VertexId, _: &str) {}
+
+    fn shell(&self, _: VertexId, container: &str) {
+        let (name, now) =
+            ("[internal] shell in the state of the failed step", Some(SystemTime::now().into()));
+        let digest = vertex::digest(&format!("{name} {container}"));
+        let step =
+            Vertex { digest: digest.clone(), name: name.into(), started: now.clone(), ..Vertex::default() };
+        self.job.progress.vertex(step.clone());
+        self.job.progress.status(VertexStatus {
+            id: container.to_owned(),
+            vertex: digest,
+            timestamp: now.clone(),
+            started: now.clone(),
+            completed: now.clone(),
+            ..VertexStatus::default()
+        });
+        self.job.progress.vertex(Vertex { completed: now, ..step });
+    }
 
     fn fetching(&self, name: &str, progress: api::image::Progress) {
         let mut state = self.lock();

@@ -34,6 +34,7 @@ pub(super) const FLAGS: &[Flag] = &[
     long("cpuset-cpus", Text, "Processors the steps may run on, 0-3 or 0,1"),
     long("cpuset-mems", Text, "Memory nodes the steps may use, 0-3 or 0,1"),
     switch("debug", 'D', ""),
+    long("debug-on-failure", Switch, "Open a shell in the state that a failing command left"),
     flag("disable-content-trust", '\0', Switch, "true", "Take base images also when content trust is on"),
     long("explain", Switch, "Tell why each step was done again, or was not"),
     flag("file", 'f', Text, "", "The Dockerfile (default PATH/Dockerfile); - for stdin"),

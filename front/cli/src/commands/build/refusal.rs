@@ -6,13 +6,14 @@ use crate::matches::Matches;
 use crate::session::Session;
 
 /// Flags that only BuildKit's protocol carries.
-const BUILDKIT_ONLY: [&str; 15] = [
+const BUILDKIT_ONLY: [&str; 16] = [
     "allow",
     "annotation",
     "attest",
     "build-context",
     "cache-to",
     "check",
+    "debug-on-failure",
     "explain",
     "metadata-file",
     "no-cache-filter",
@@ -71,7 +72,7 @@ pub(super) fn check_source(source: &Source) -> Outcome {
 
 /// A switch that is given and off asks for nothing.
 fn asks_for(matches: &Matches, flag: &str) -> bool {
-    let switched_off = matches!(flag, "check" | "explain" | "push") && !matches.on(flag);
+    let switched_off = matches!(flag, "check" | "debug-on-failure" | "explain" | "push") && !matches.on(flag);
     matches.given(flag) && !switched_off
 }
 

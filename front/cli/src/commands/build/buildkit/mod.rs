@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use buildkit::client::{Builder, Offer};
 use buildkit::control::SolveRequest;
 use buildkit::session::auth::Credentials;
+use grpc::Cancellation;
 
 use super::output::Mode;
 use super::source::Source;
@@ -38,6 +39,9 @@ use progress::Display;
 const HUB_HOST: &str = "registry-1.docker.io";
 /// How the engine's only builder is called: in lines, and in a live view.
 const TITLE: [&str; 2] = ["\"default\" instance using docker driver", "docker:default"];
+
+/// Flags that only an engine of ours knows.
+const OWN: [&str; 2] = ["debug-on-failure", "explain"];
 
 /// Flags that mean nothing here: the protocol has no place for them.
 const WITHOUT_EFFECT: [&str; 5] = ["compress", "force-rm", "isolation", "disable-content-trust", "rm"];
@@ -64,11 +68,11 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     if is_wharf && client.host().starts_with("unix://") {
         files.name_place(&mut attributes)?;
     }
-    if matches.on("explain") {
+    for flag in OWN.iter().filter(|flag| matches.on(flag)) {
         if !is_wharf {
-            return Err(Failure::text("--explain needs an engine that can tell, and this is another one"));
+            return Err(Failure::text(format!("--{flag} needs wharf's own engine, and this is another one")));
         }
-        attributes.insert("wharf-explain".into(), "1".into());
+        attributes.insert(format!("wharf-{}", flag.split('-').next().unwrap_or_default()), "1".into());
     }
     let cache = cache::read(matches, &mut attributes)?;
     let question = Question::of(matches)?;
@@ -116,9 +120,17 @@ fn build(
     display: &mut Display,
 ) -> Result<outcome::Said, Failure> {
     let reference = request.reference.clone();
-    let solved = watch::under(builder, &reference, display, move |builder, until| {
+    let solve = move |builder: &Builder, until: &Cancellation| {
         builder.solve(&request, until).map(|response| response.exporter_response)
-    });
+    };
+    // An engine opens no shell for those who did not ask for one.
+    let wants_shell = matches.on("debug-on-failure");
+    let open_shell = |container: &str| {
+        if wants_shell {
+            shell(session, container);
+        }
+    };
+    let solved = watch::under(builder, &reference, display, &open_shell, solve);
     let pushed = match &solved {
         Ok(_) => push::all(session, push, display),
         Err(_) => Ok(()),
@@ -131,11 +143,28 @@ fn build(
 /// Asks about the Dockerfile, and prints the answer.
 fn answer(builder: &Builder, request: SolveRequest, question: &Question, display: &mut Display) -> Outcome {
     let reference = request.reference.clone();
-    let answer =
-        watch::under(builder, &reference, display, move |builder, until| ask::ask(builder, request, until));
+    let ask = move |builder: &Builder, until: &Cancellation| ask::ask(builder, request, until);
+    let answer = watch::under(builder, &reference, display, &|_| {}, ask);
     // What a check finds is told as its answer.
     display.end_without_warnings()?;
     question.print(&answer.map_err(|status| ask::failed(&status))?)
+}
+
+/// A shell in the state of a failing step: the container the engine has made ready, started as anybody starts one.
+fn shell(session: &Session, container: &str) {
+    use crate::commands::container::start::COMMAND;
+    eprintln!("The step failed. This is a shell in the state it left; the build ends with it.");
+    let words = ["--attach", "--interactive", container].map(str::to_owned);
+    let started = match Matches::parse(COMMAND.flags, true, &words) {
+        Ok(matches) => (COMMAND.run)(session, &matches),
+        Err(failure) => Err(Failure::text(failure.to_string())),
+    };
+    // How a shell ends is its user's affair.
+    if let Err(failure) = started
+        && !matches!(failure, Failure::Status(_))
+    {
+        eprintln!("{}", failure.message());
+    }
 }
 
 /// Refuses what contradicts itself, or what there is no builder for.
@@ -143,6 +172,9 @@ fn check(matches: &Matches) -> Outcome {
     let builder = matches.text("builder");
     if !matches!(builder, "" | "default") {
         return Err(Failure::text(format!("ERROR: no builder {} found", crate::value::quoted(builder))));
+    }
+    if matches.on("debug-on-failure") && !terminal::is_terminal(std::io::stdin()) {
+        return Err(Failure::text("--debug-on-failure needs a terminal to have a shell on"));
     }
     for (flag, what) in [("policy", "rules for sources"), ("resource", "limits for steps")] {
         if matches.given(flag) {

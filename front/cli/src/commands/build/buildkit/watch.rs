@@ -21,7 +21,11 @@ enum Event<T> {
     End(Result<T, Status>),
 }
 
+/// The step by which wharf's engine says that a shell is ready, in the container its only part names.
+const SHELL: &str = "[internal] shell in the state of the failed step";
+
 /// Does a build's work and shows meanwhile what the builder says about the build of this name; what the work gives.
+/// `shell` is called when a shell in a container is ready for whoever asked for one.
 ///
 /// # Errors
 /// Why it failed.
@@ -29,6 +33,7 @@ pub(super) fn under<T: Send + 'static>(
     builder: &Builder,
     reference: &str,
     display: &mut Display,
+    shell: &dyn Fn(&str),
     work: impl FnOnce(&Builder, &Cancellation) -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
     let (events, happened) = channel();
@@ -49,7 +54,7 @@ pub(super) fn under<T: Send + 'static>(
             .spawn(work)
             .map_err(|error| Status::new(Code::Internal, error.to_string()))?;
     }
-    let outcome = follow(&happened, display);
+    let outcome = follow(&happened, display, shell);
     // Whoever still listens to a build that has ended is sent home.
     until.cancel();
     outcome
@@ -62,7 +67,12 @@ fn listen<T>(builder: &Builder, reference: &str, until: &Cancellation, events: &
 }
 
 /// Shows what happens until there is an end and no more news.
-fn follow<T>(happened: &Receiver<Event<T>>, display: &mut Display) -> Result<T, Status> {
+fn follow<T>(
+    happened: &Receiver<Event<T>>,
+    display: &mut Display,
+    shell: &dyn Fn(&str),
+) -> Result<T, Status> {
+    let mut asked: Option<String> = None;
     let mut end = None;
     let mut is_silent = false;
     let mut last = None;
@@ -76,7 +86,15 @@ fn follow<T>(happened: &Receiver<Event<T>>, display: &mut Display) -> Result<T, 
             None => happened.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         let shown = match event {
-            Ok(Event::News(news)) => display.news(&news),
+            Ok(Event::News(news)) => {
+                let shells = news.vertexes.iter().find(|vertex| vertex.name == SHELL);
+                asked = asked.or_else(|| shells.map(|vertex| vertex.digest.clone()));
+                let part = news.statuses.iter().find(|part| asked.as_ref() == Some(&part.vertex));
+                display.news(&news).and_then(|()| match part {
+                    Some(part) => display.aside(|| shell(&part.id)),
+                    None => Ok(()),
+                })
+            }
             Ok(Event::Silence) => {
                 is_silent = true;
                 Ok(())

@@ -83,6 +83,19 @@ impl Display {
         Ok(())
     }
 
+    /// Lets something else have the terminal; what is shown afterwards is shown below it.
+    ///
+    /// # Errors
+    /// As [`Self::news`].
+    pub fn aside(&mut self, other: impl FnOnce()) -> Outcome {
+        self.lines()?;
+        if let View::Live(live) = &mut self.view {
+            live.settle(&self.steps, &mut self.out)?;
+        }
+        other();
+        Ok(())
+    }
+
     /// Time went on.
     ///
     /// # Errors

@@ -51,6 +51,13 @@ impl Live {
         self.draw(steps, "", out)
     }
 
+    /// Draws, and leaves that where it is.
+    pub fn settle(&mut self, steps: &Steps, out: &mut dyn Write) -> io::Result<()> {
+        self.draw(steps, "", out)?;
+        self.rows = 0;
+        Ok(())
+    }
+
     /// Draws for the last time, with everything.
     pub fn end(&mut self, steps: &Steps, out: &mut dyn Write) -> io::Result<()> {
         let failed = steps.all().iter().any(|step| !step.error.is_empty());
