@@ -74,6 +74,12 @@ fn run_copy(copy: &Path, bundle: &Bundle) -> std::process::Output {
     }
 }
 
+/// Writes a bundle's configuration for the program, with a cgroup that is the container's alone and goes with it.
+fn configure(bundle: &Bundle, mut spec: Spec) {
+    spec.linux.get_or_insert_default().cgroups_path = format!("/{}", bundle.id);
+    std::fs::write(bundle.path.join("config.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
+}
+
 /// Row 1: neither the program itself nor what /proc/self/exe leads to can be written.
 #[test]
 fn row_01_the_runtime_cannot_be_overwritten() {
@@ -86,14 +92,14 @@ fn row_01_the_runtime_cannot_be_overwritten() {
     for script in [attack, "true"] {
         let mut spec = bundle.spec(script);
         spec.root.as_mut().unwrap().path = "rootfs".into();
-        std::fs::write(bundle.path.join("config.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
+        configure(&bundle, spec);
         let output = run_copy(&copy, &bundle);
         assert!(!String::from_utf8_lossy(&output.stdout).contains("WRITTEN"), "{output:?}");
     }
     // Executing the link itself runs the runtime again, from its protected copy.
     let mut spec = bundle.spec("");
     spec.process.as_mut().unwrap().args = vec!["/proc/self/exe".into(), "--version".into()];
-    std::fs::write(bundle.path.join("config.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
+    configure(&bundle, spec);
     let _ = run_copy(&copy, &bundle);
     assert!(std::fs::read(&copy).unwrap() == before, "the program changed");
 }
