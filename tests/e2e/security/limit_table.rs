@@ -206,7 +206,9 @@ fn row_07_every_limit_holds() {
         assert_eq!(http::get(&engine.socket_path(), "/_ping").expect("ping").status, 200, "{}", limit.name);
     }
     let highest = highest_own_kib(engine.daemon_pid());
-    assert!(highest < 128 << 10, "the engine took {highest} KiB");
+    // Most is the start of a container with 4 MiB of annotations: 25 to 35 copies of them (request, record, specification,
+    // frames), by which threads allocate at the same time.
+    assert!(highest < 192 << 10, "the engine took {highest} KiB");
     assert!(!engine.log().contains("panicked"), "{}", engine.log());
     assert_eq!(engine.wharf(&["ps", "-aq"]).ok(), "");
 }
