@@ -81,6 +81,11 @@ impl Digest {
         self.hex().get(..12).unwrap_or_default()
     }
 
+    /// Where a blob of this digest lies in an image layout.
+    pub fn blob_path(&self) -> String {
+        format!("blobs/{}/{}", self.algorithm().name(), self.hex())
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,6 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::digest::Digest;
 use crate::platform::Platform;
 
+/// The file that says that a folder or an archive is an image layout.
+pub mod layout {
+    /// Its name.
+    pub const FILE: &str = "oci-layout";
+    /// Its content.
+    pub const DOCUMENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+}
+
 /// Media types of image documents.
 pub mod media {
     /// OCI manifest of one image.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::error::Result;
 use crate::record::{Target, blobs, read_target};
-use crate::save::{blob_path, write_blobs, write_document};
+use crate::save::{write_blobs, write_document, write_layout_version};
 use crate::{ImageError, Images, Lease};
 
 /// Content of the store that leaves it together; nothing of it is collected meanwhile.
@@ -86,7 +86,7 @@ impl Layout {
         if let Some(manifest) = manifest {
             write_document(&mut writer, "manifest.json", &manifest)?;
         }
-        write_document(&mut writer, "oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))?;
+        write_layout_version(&mut writer)?;
         writer.finish()?;
         Ok(())
     }
@@ -121,9 +121,9 @@ impl Layout {
             });
         };
         let names: Vec<String> = self.names.iter().map(Reference::familiar).collect();
-        let layers: Vec<String> = manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect();
+        let layers: Vec<String> = manifest.layers.iter().map(|layer| layer.digest.blob_path()).collect();
         Ok(json!([{
-            "Config": blob_path(&manifest.config.digest),
+            "Config": manifest.config.digest.blob_path(),
             "RepoTags": if names.is_empty() { None } else { Some(names) },
             "Layers": layers,
         }]))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use archive::{Entry, FileSink, Writer};
-use oci::image::{ANNOTATION_IMAGE_NAME, ANNOTATION_REF_NAME, Descriptor, Index, media};
+use oci::image::{ANNOTATION_IMAGE_NAME, ANNOTATION_REF_NAME, Descriptor, Index, layout, media};
 use oci::{Digest, Platform, Reference};
 use serde::Serialize;
 use serde_json::json;
@@ -45,7 +45,7 @@ impl Selection {
         write_blobs(content, &mut writer, &digests)?;
         write_document(&mut writer, "index.json", &index(selected))?;
         write_document(&mut writer, "manifest.json", &manifests(selected))?;
-        write_document(&mut writer, "oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))?;
+        write_layout_version(&mut writer)?;
         let repositories = repositories(selected);
         if !repositories.is_empty() {
             write_document(&mut writer, "repositories", &repositories)?;
@@ -146,13 +146,9 @@ pub(crate) fn write_blobs(
             writer.append_empty(&Entry::directory(name, 0o755))?;
         }
         let blob = content.open_blob(digest)?;
-        writer.append_file(&Entry::file(blob_path(digest), 0o644, size), &blob)?;
+        writer.append_file(&Entry::file(digest.blob_path(), 0o644, size), &blob)?;
     }
     Ok(())
-}
-
-pub(crate) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
 fn index(selected: &[Selected]) -> Index {
@@ -183,7 +179,7 @@ fn manifests(selected: &[Selected]) -> serde_json::Value {
     let entry = |selected: &Selected| {
         let names: Vec<String> = selected.names.iter().map(Reference::familiar).collect();
         let layers: Vec<String> =
-            selected.image.layers.iter().map(|layer| blob_path(&layer.blob.digest)).collect();
+            selected.image.layers.iter().map(|layer| layer.blob.digest.blob_path()).collect();
         let sources: BTreeMap<&str, serde_json::Value> = selected
             .image
             .layers
@@ -196,7 +192,7 @@ fn manifests(selected: &[Selected]) -> serde_json::Value {
             })
             .collect();
         json!({
-            "Config": blob_path(&selected.image.config_digest),
+            "Config": selected.image.config_digest.blob_path(),
             "RepoTags": if names.is_empty() { None } else { Some(names) },
             "Layers": layers,
             "LayerSources": sources,
@@ -216,6 +212,11 @@ fn repositories(selected: &[Selected]) -> BTreeMap<String, BTreeMap<String, Stri
         }
     }
     repositories
+}
+
+/// Says that the archive is an image layout.
+pub(crate) fn write_layout_version(writer: &mut Writer<&mut dyn FileSink>) -> Result<()> {
+    Ok(writer.append_bytes(&Entry::file(layout::FILE, 0o644, 0), layout::DOCUMENT.as_bytes())?)
 }
 
 pub(crate) fn write_document(

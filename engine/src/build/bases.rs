@@ -49,10 +49,8 @@ impl Bases for Finder<'_> {
 impl Finder<'_> {
     fn pull(&self, name: &str, platform: &Platform) -> Result<()> {
         let reference: Reference = name.parse().map_err(Error::from_kinded)?;
-        let caller = Caller {
-            credentials: self.request.credentials.get(reference.domain()).cloned().unwrap_or_default(),
-            headers: Vec::new(),
-        };
+        let caller =
+            Caller { credentials: self.request.client.credentials(reference.domain())?, headers: Vec::new() };
         let parameters = PullParameters {
             image: reference.clone().or_latest().canonical(),
             tag: String::new(),

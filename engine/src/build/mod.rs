@@ -47,7 +47,7 @@ pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
 pub use prune::PruneWishes;
-pub use request::{BuildRequest, Client, ContextSource, NoClient, Received};
+pub use request::{BuildRequest, Client, ContextSource, Received};
 pub(crate) use run::SCRATCH;
 
 use crate::engine::Inner;

@@ -45,8 +45,6 @@ pub struct BuildRequest {
     pub hostname: Option<String>,
     /// Commands may ask to run without their sandbox.
     pub insecure: bool,
-    /// Credentials by the registries' domains.
-    pub credentials: BTreeMap<String, Credentials>,
     /// What it can be cancelled by.
     pub build_id: String,
     /// The other side, for secrets and keys.
@@ -57,34 +55,33 @@ pub struct BuildRequest {
 
 /// What only the client of a build has.
 pub trait Client: Send + Sync {
+    /// What it says to the registry of this domain, when an image has to be fetched.
+    ///
+    /// # Errors
+    /// When the client does not answer.
+    fn credentials(&self, _domain: &str) -> Result<Credentials> {
+        Ok(Credentials::default())
+    }
+
     /// A secret; none when it has none of that id.
     ///
     /// # Errors
     /// When the client does not answer.
-    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
+    fn secret(&self, _id: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// Makes the client's agent of keys reachable at a socket's path, until what this answers is dropped.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    fn agent(&self, id: &str, path: &Path) -> Result<Option<Box<dyn Any + Send>>>;
+    fn agent(&self, _id: &str, _path: &Path) -> Result<Option<Box<dyn Any + Send>>> {
+        Ok(None)
+    }
 
     /// Whether it wants a shell in the state that a failing command left.
     fn wants_shell(&self) -> bool {
         false
-    }
-}
-
-/// A client that has nothing.
-pub struct NoClient;
-
-impl Client for NoClient {
-    fn secret(&self, _: &str) -> Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-
-    fn agent(&self, _: &str, _: &Path) -> Result<Option<Box<dyn Any + Send>>> {
-        Ok(None)
     }
 }
 

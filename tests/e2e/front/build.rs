@@ -57,17 +57,7 @@ impl Keeper {
 fn serve(stream: &UnixStream, kept: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            lines.push(line.trim().to_owned());
-        }
+        let Some(lines) = super::head(&mut reader) else { return };
         let header = |name: &str| {
             let found = lines.iter().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             found.unwrap_or_default().to_owned()

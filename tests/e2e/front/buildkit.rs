@@ -1,7 +1,7 @@
 //! `build` through BuildKit's protocol, against an engine that only keeps what it is asked.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -90,17 +90,7 @@ impl Keeper {
 fn serve(stream: UnixStream, builder: &Arc<Builder>) {
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
     loop {
-        let mut lines: Vec<String> = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            lines.push(line.trim().to_owned());
-        }
+        let Some(lines) = super::head(&mut reader) else { return };
         let answer = |text: &str| (&stream).write_all(text.as_bytes()).expect("answer");
         let switched = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
         let early = reader.buffer().to_vec();

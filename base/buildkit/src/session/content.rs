@@ -4,6 +4,7 @@ use std::io::Read;
 
 use grpc::{Cancellation, Code, Inbound, Metadata, Status};
 
+use super::pieces::Piece;
 use super::{PATIENCE, Session, Under};
 use crate::services::{
     InfoRequest, InfoResponse, ReadContentRequest, ReadContentResponse, WriteAction, WriteContentRequest,
@@ -20,8 +21,7 @@ const PIECE: usize = 1 << 20;
 pub struct Blob {
     inbound: Inbound,
     _hook: grpc::cancellation::Hook,
-    piece: Vec<u8>,
-    read: usize,
+    piece: Piece,
     /// Bytes that may still come.
     left: u64,
 }
@@ -58,7 +58,7 @@ impl Session {
         let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
         // Why a call takes no message is what it ends with.
         let _ = call.outbound.send(&request);
-        Ok(Blob { inbound: call.finish(), _hook, piece: Vec::new(), read: 0, left: size })
+        Ok(Blob { inbound: call.finish(), _hook, piece: Piece::default(), left: size })
     }
 
     /// Writes a blob into one of the client's stores; one it has already is left as it is.
@@ -131,19 +131,14 @@ fn write(under: &mut Under, request: &WriteContentRequest) -> Result<Option<Writ
 
 impl Read for Blob {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        while self.read == self.piece.len() {
-            let next = self.inbound.recv::<ReadContentResponse>();
-            let Some(next) = next.map_err(std::io::Error::other)? else { return Ok(0) };
-            let count = next.data.len() as u64;
-            self.left = self.left.checked_sub(count).ok_or_else(|| {
+        let Self { inbound, piece, left, .. } = self;
+        piece.read(into, || {
+            let next = inbound.recv::<ReadContentResponse>().map_err(std::io::Error::other)?;
+            let Some(next) = next else { return Ok(None) };
+            *left = left.checked_sub(next.data.len() as u64).ok_or_else(|| {
                 std::io::Error::new(std::io::ErrorKind::InvalidData, "the blob is longer than it should be")
             })?;
-            (self.piece, self.read) = (next.data, 0);
-        }
-        let left = &self.piece[self.read..];
-        let count = left.len().min(into.len());
-        into[..count].copy_from_slice(&left[..count]);
-        self.read += count;
-        Ok(count)
+            Ok(Some(next.data))
+        })
     }
 }

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod content;
 pub mod info;
+mod pieces;
 pub mod secret;
 pub mod send;
 pub mod sessions;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use grpc::{Cancellation, Metadata, Status};
 
+use super::pieces::Piece;
 use super::{Session, Under};
 use crate::services::{BytesMessage, method};
 
@@ -14,8 +15,7 @@ pub const HOST: &str = "buildkit-session";
 #[derive(Debug)]
 pub struct Upload {
     under: Under,
-    piece: Vec<u8>,
-    read: usize,
+    piece: Piece,
 }
 
 impl Session {
@@ -26,22 +26,16 @@ impl Session {
     pub fn upload(&self, path: &str, until: &Cancellation) -> Result<Upload, Status> {
         let metadata = Metadata::new().with("urlpath", path);
         let under = self.start(method::PULL, metadata, until)?;
-        Ok(Upload { under, piece: Vec::new(), read: 0 })
+        Ok(Upload { under, piece: Piece::default() })
     }
 }
 
 impl Read for Upload {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.read == self.piece.len() {
-            let Some(next) = self.under.call.inbound.recv::<BytesMessage>().map_err(io::Error::other)? else {
-                return Ok(0);
-            };
-            (self.piece, self.read) = (next.data, 0);
-        }
-        let left = &self.piece[self.read..];
-        let count = left.len().min(into.len());
-        into[..count].copy_from_slice(&left[..count]);
-        self.read += count;
-        Ok(count)
+        let inbound = &mut self.under.call.inbound;
+        self.piece.read(into, || {
+            let next = inbound.recv::<BytesMessage>().map_err(io::Error::other)?;
+            Ok(next.map(|next| next.data))
+        })
     }
 }

@@ -6,7 +6,7 @@ use archive::{Entry, Writer};
 use buildkit::server::Job;
 use engine::Engine;
 use grpc::{Code, Status};
-use oci::image::{Descriptor, Index, Manifest, media};
+use oci::image::{Descriptor, Index, Manifest, layout, media};
 use oci::{Digest, Platform};
 use serde::de::DeserializeOwned;
 
@@ -134,21 +134,19 @@ impl Lender<'_> {
             annotations: std::collections::BTreeMap::new(),
         };
         let index = serde_json::to_vec(&index).unwrap_or_default();
-        for (name, bytes) in
-            [("oci-layout", &br#"{"imageLayoutVersion":"1.0.0"}"#[..]), ("index.json", &index)]
-        {
+        for (name, bytes) in [(layout::FILE, layout::DOCUMENT.as_bytes()), ("index.json", &index)] {
             let entry = Entry::file(name, 0o644, bytes.len() as u64);
             archive.append_bytes(&entry, bytes).map_err(failed)?;
         }
         let document = self.document(&manifest.digest)?;
-        let entry = Entry::file(path_of(&manifest.digest), 0o644, document.len() as u64);
+        let entry = Entry::file(manifest.digest.blob_path(), 0o644, document.len() as u64);
         archive.append_bytes(&entry, &document).map_err(failed)?;
         let parts: Manifest = read(&document)?;
         let session = self.job.session()?;
         for blob in std::iter::once(&parts.config).chain(&parts.layers) {
             let mut lent =
                 session.read_blob(self.store, blob.digest.as_str(), blob.size, &self.job.cancellation)?;
-            let entry = Entry::file(path_of(&blob.digest), 0o644, blob.size);
+            let entry = Entry::file(blob.digest.blob_path(), 0o644, blob.size);
             archive.append(&entry, &mut lent).map_err(failed)?;
         }
         let mut rest = archive.finish().map_err(failed)?;
@@ -164,11 +162,6 @@ fn choose<'i>(index: &'i Index, platform: &Platform) -> Result<&'i Descriptor, S
         _ => None,
     });
     found.ok_or_else(|| Status::new(Code::NotFound, format!("no match for platform {}", platform.text())))
-}
-
-/// Where a blob lies in the layout.
-fn path_of(digest: &Digest) -> String {
-    format!("blobs/{}", digest.as_str().replace(':', "/"))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
@@ -194,7 +187,6 @@ mod tests {
         for text in ["store", "store@", "store@sha256:12", &format!("@{digest}"), &format!(":tag@{digest}")] {
             assert_eq!(Place::read(text).expect_err(text).code, Code::InvalidArgument);
         }
-        assert_eq!(path_of(&digest), format!("blobs/sha256/{}", digest.hex()));
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! A client's wish as a request for the engine.
 
 use std::any::Any;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use api::container::{HostConfig, Ulimit};
-use builder::Dockerfile;
-use builder::plan::{NamedContext, Options, Style};
+use builder::plan::{Options, Style};
 use buildkit::server::{Job, Wish};
 use engine::build::{BuildRequest, Client};
 use engine::registry::{Credentials, credentials};
 use grpc::{Code, Status};
-use oci::{Platform, Reference};
+use oci::Platform;
 
 use super::files::Files;
 
@@ -28,7 +25,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
     let host = Platform::host();
     let platform = platforms(wish)?.into_iter().next().unwrap_or_else(|| host.clone());
     let contexts = files.contexts.on(&platform);
-    let text = (!files.dockerfile.data.is_empty()).then(|| files.dockerfile.data.clone());
+    let text = &files.dockerfile.data;
     let options = Options {
         arguments: wish.arguments.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         target: wish.target.clone(),
@@ -46,8 +43,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
     };
     Ok(BuildRequest {
         dockerfile: files.dockerfile_path().to_owned(),
-        credentials: credentials_for(job, text.as_deref(), &options)?,
-        dockerfile_text: text,
+        dockerfile_text: (!text.is_empty()).then(|| text.clone()),
         names: Vec::new(),
         options,
         explicit_platform: !wish.platforms.is_empty(),
@@ -104,31 +100,6 @@ fn ulimit(text: &str) -> Result<Ulimit, Status> {
     Ok(Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? })
 }
 
-/// What the client would say to the registries of the images its Dockerfile names.
-fn credentials_for(
-    job: &Job,
-    text: Option<&[u8]>,
-    options: &Options,
-) -> Result<BTreeMap<String, Credentials>, Status> {
-    let mut known = BTreeMap::new();
-    let (Some(_), Some(text)) = (&job.session, text) else { return Ok(known) };
-    let Ok(file) = Dockerfile::read(text) else { return Ok(known) };
-    let named = options.contexts.values().filter_map(|context| match context {
-        NamedContext::Image(image) => Some(image.as_str()),
-        NamedContext::Folder(_) => None,
-    });
-    let images = file.stages.iter().map(|stage| stage.from.value.base.as_str()).chain(named);
-    for image in images {
-        let Ok(reference) = image.parse::<Reference>() else { continue };
-        let domain = reference.domain().to_owned();
-        if let Entry::Vacant(place) = known.entry(domain) {
-            let said = credentials_of(job, place.key())?;
-            place.insert(said);
-        }
-    }
-    Ok(known)
-}
-
 /// What the client would say to a registry; nothing without a session.
 pub(super) fn credentials_of(job: &Job, domain: &str) -> Result<Credentials, Status> {
     let Some(session) = &job.session else { return Ok(Credentials::default()) };
@@ -143,13 +114,17 @@ pub(super) fn credentials_of(job: &Job, domain: &str) -> Result<Credentials, Sta
     Ok(credentials(&document))
 }
 
-/// The client's secrets and agent, through its session.
+/// What the client has, through its session.
 struct SessionClient {
     job: Job,
     wants_shell: bool,
 }
 
 impl Client for SessionClient {
+    fn credentials(&self, domain: &str) -> engine::Result<Credentials> {
+        credentials_of(&self.job, domain).map_err(engine::Error::from_kinded)
+    }
+
     fn secret(&self, id: &str) -> engine::Result<Option<Vec<u8>>> {
         let Some(session) = &self.job.session else { return Ok(None) };
         let secret = session.secret(id).map_err(engine::Error::from_kinded)?;

@@ -7,8 +7,8 @@ use api::container::{HostConfig, Ulimit};
 use api::image::{ErrorDetail, Progress};
 use api::system::AuthConfig;
 use builder::plan::{Options, Style};
-use engine::build::{BuildError, BuildRequest, Cancel, ContextSource, NoClient, PruneWishes, Received};
-use engine::registry::{Stop, credentials};
+use engine::build::{BuildError, BuildRequest, Cancel, Client, ContextSource, PruneWishes, Received};
+use engine::registry::{Credentials, Stop, credentials};
 use oci::{Platform, Reference};
 
 use super::build_lines::Lines;
@@ -152,7 +152,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
     };
     let shown: BTreeMap<String, AuthConfig> =
         call.exchange.head.header("x-registry-config").and_then(decode).unwrap_or_default();
-    let credentials = shown.iter().map(|(key, auth)| (domain(key), credentials(auth))).collect();
+    let keyring = shown.iter().map(|(key, auth)| (domain(key), credentials(auth))).collect();
     Ok(BuildRequest {
         dockerfile: query.text("dockerfile").to_owned(),
         dockerfile_text: None,
@@ -163,11 +163,19 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         host_config: host_config(call)?,
         hostname: None,
         insecure: false,
-        credentials,
         build_id: query.text("buildid").to_owned(),
-        client: Arc::new(NoClient),
+        client: Arc::new(Keyring(keyring)),
         imports: Vec::new(),
     })
+}
+
+/// A client of the classic route: it has said all it knows with its request.
+struct Keyring(BTreeMap<String, Credentials>);
+
+impl Client for Keyring {
+    fn credentials(&self, domain: &str) -> engine::Result<Credentials> {
+        Ok(self.0.get(domain).cloned().unwrap_or_default())
+    }
 }
 
 fn names(call: &Call<'_, '_>) -> Result<Vec<Reference>, Failure> {

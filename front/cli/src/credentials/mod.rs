@@ -16,6 +16,7 @@ pub use registry_client::Secret;
 use crate::config_file::ConfigFile;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
+use crate::settings::Environment;
 
 /// The key of Docker Hub's credentials.
 pub const HUB: &str = "https://index.docker.io/v1/";
@@ -49,13 +50,25 @@ pub fn header_if_any(session: &Session, domain: &str) -> String {
 /// # Errors
 /// When a helper fails.
 pub fn find(session: &Session, key: &str) -> Result<Option<Credential>, Failure> {
-    if let Some(credential) = from_environment(session, key) {
+    find_in(&session.environment, session.config(), key)
+}
+
+/// The same without a session, for those that look it up on a thread of their own.
+///
+/// # Errors
+/// When a helper fails.
+pub fn find_in(
+    environment: &Environment,
+    config: &ConfigFile,
+    key: &str,
+) -> Result<Option<Credential>, Failure> {
+    if let Some(credential) = from_environment(environment, key) {
         return Ok(Some(credential));
     }
-    if let Some(helper) = helper_of(session, key) {
+    if let Some(helper) = helper_of(environment, config, key) {
         return helper.get(key).map_err(|error| Failure::text(error.to_string()));
     }
-    Ok(session.config().field("auths").and_then(|auths| from_auths(auths, key)))
+    Ok(config.field("auths").and_then(|auths| from_auths(auths, key)))
 }
 
 /// The entry of that key, else one for the same host.
@@ -69,8 +82,8 @@ fn from_auths(auths: &Json, key: &str) -> Option<Credential> {
 }
 
 /// DOCKER_AUTH_CONFIG: the `auths` of a configuration file, read before anything else.
-fn from_environment(session: &Session, key: &str) -> Option<Credential> {
-    let text = session.environment.own("AUTH_CONFIG")?;
+fn from_environment(environment: &Environment, key: &str) -> Option<Credential> {
+    let text = environment.own("AUTH_CONFIG")?;
     match serde_json::from_str::<Json>(text) {
         Ok(document) => from_auths(document.get("auths")?, key),
         Err(_) => {
@@ -81,15 +94,14 @@ fn from_environment(session: &Session, key: &str) -> Option<Credential> {
 }
 
 /// The helper that keeps a registry's credentials, when one does.
-fn helper_of(session: &Session, key: &str) -> Option<Helper> {
-    let config = session.config();
+fn helper_of(environment: &Environment, config: &ConfigFile, key: &str) -> Option<Helper> {
     let specific = config.texts("credHelpers").into_iter().find(|(held, _)| held == key);
-    let name = specific.map(|(_, helper)| helper).or_else(|| store_of(session, config))?;
+    let name = specific.map(|(_, helper)| helper).or_else(|| store_of(environment, config))?;
     Some(Helper::new(&name))
 }
 
 /// The helper for all registries: as configured, or the usual one of this system when nothing is configured yet.
-fn store_of(session: &Session, config: &ConfigFile) -> Option<String> {
+fn store_of(environment: &Environment, config: &ConfigFile) -> Option<String> {
     match config.text("credsStore") {
         "" => {}
         name => return Some(name.to_owned()),
@@ -99,12 +111,12 @@ fn store_of(session: &Session, config: &ConfigFile) -> Option<String> {
     if says_something("auths") || says_something("credHelpers") {
         return None;
     }
-    let usual = if on_path(session, "pass") { "pass" } else { "secretservice" };
-    on_path(session, &format!("docker-credential-{usual}")).then(|| usual.to_owned())
+    let usual = if on_path(environment, "pass") { "pass" } else { "secretservice" };
+    on_path(environment, &format!("docker-credential-{usual}")).then(|| usual.to_owned())
 }
 
-fn on_path(session: &Session, program: &str) -> bool {
-    let paths = session.environment.get("PATH").unwrap_or_default();
+fn on_path(environment: &Environment, program: &str) -> bool {
+    let paths = environment.get("PATH").unwrap_or_default();
     std::env::split_paths(paths).any(|folder| folder.join(program).is_file())
 }
 
@@ -115,14 +127,14 @@ fn on_path(session: &Session, program: &str) -> bool {
 pub fn store(session: &Session, credential: &Credential) -> Outcome {
     let saving = |reason: String| Failure::text(format!("Error saving credentials: {reason}"));
     let server = credential.server.as_str();
-    let helper = helper_of(session, server);
+    let helper = helper_of(&session.environment, session.config(), server);
     if let Some(helper) = &helper {
         helper.store(credential).map_err(|error| saving(error.to_string()))?;
     }
     // The file names the registries whose credentials a helper keeps.
     let kept = if helper.is_some() { Credential::default() } else { credential.clone() };
-    let newly_usual =
-        store_of(session, session.config()).filter(|_| session.config().text("credsStore").is_empty());
+    let newly_usual = store_of(&session.environment, session.config())
+        .filter(|_| session.config().text("credsStore").is_empty());
     let mut changed = false;
     session
         .config()
@@ -153,7 +165,7 @@ pub fn erase(session: &Session, keys: &[String]) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     let mut gone = Vec::new();
     for key in keys {
-        match helper_of(session, key).map(|helper| helper.erase(key)) {
+        match helper_of(&session.environment, session.config(), key).map(|helper| helper.erase(key)) {
             Some(Err(error)) => faults.push((key.clone(), error.to_string())),
             Some(Ok(())) | None => gone.push(key.as_str()),
         }
@@ -178,7 +190,7 @@ pub fn servers(session: &Session) -> Vec<String> {
         Some(Json::Object(auths)) => auths.keys().cloned().collect(),
         _ => Vec::new(),
     };
-    let helper = store_of(session, config).map(|name| Helper::new(&name));
+    let helper = store_of(&session.environment, config).map(|name| Helper::new(&name));
     found.extend(helper.and_then(|helper| helper.list().ok()).unwrap_or_default());
     found.sort();
     found.dedup();

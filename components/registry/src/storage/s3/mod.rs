@@ -117,7 +117,7 @@ impl S3Storage {
     }
 
     fn blob_name(digest: &Digest) -> String {
-        format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+        digest.blob_path()
     }
 
     /// One request; a missing object gives `None`.

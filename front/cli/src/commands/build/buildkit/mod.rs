@@ -18,8 +18,6 @@ pub(in crate::commands) mod progress;
 mod push;
 mod watch;
 
-use std::collections::BTreeMap;
-
 use buildkit::client::{Builder, Offer};
 use buildkit::control::SolveRequest;
 use buildkit::session::auth::Credentials;
@@ -197,22 +195,17 @@ fn host_gateway(builder: &Builder) -> Option<String> {
     workers.iter().find_map(|worker| worker.labels.get(LABEL)).filter(|address| !address.is_empty()).cloned()
 }
 
-/// What we know about registries, by their hosts.
+/// What we know about registries, by their hosts; looked up when the builder asks, as a helper may ask its user.
 fn keyring(session: &Session) -> impl Fn(&str) -> Option<Credentials> + Send + Sync + 'static {
-    let known: BTreeMap<String, Credentials> = credentials::all(session)
-        .into_iter()
-        .filter_map(|(server, document)| {
-            let text = |name: &str| document.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-            let (username, secret) = match text("identitytoken") {
-                "" => (text("username").to_owned(), text("password").to_owned()),
-                token => (String::new(), token.to_owned()),
-            };
-            (!secret.is_empty()).then_some((server, Credentials { username, secret }))
-        })
-        .collect();
+    let (environment, config) = (session.environment.clone(), session.config().clone());
     move |host| {
         let key = if host == HUB_HOST { credentials::HUB } else { host };
-        let same_host = || known.iter().find(|(server, _)| credentials::host_of(server) == key);
-        known.get(key).or_else(|| same_host().map(|(_, credentials)| credentials)).cloned()
+        let document = credentials::find_in(&environment, &config, key).ok().flatten()?.document();
+        let text = |name: &str| document.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let (username, secret) = match text("identitytoken") {
+            "" => (text("username").to_owned(), text("password").to_owned()),
+            token => (String::new(), token.to_owned()),
+        };
+        (!secret.is_empty()).then_some(Credentials { username, secret })
     }
 }
