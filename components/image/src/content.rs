@@ -234,6 +234,11 @@ impl Content {
         std::mem::take(&mut *lock(&self.shared.fresh))
     }
 
+    /// Whether any of these came in since blobs were collected last.
+    pub(crate) fn has_fresh(&self, blobs: &HashSet<Digest>) -> bool {
+        !lock(&self.shared.fresh).is_disjoint(blobs)
+    }
+
     /// Notes blobs that nobody may refer to any more.
     pub(crate) fn note_fresh(&self, digests: impl IntoIterator<Item = Digest>) {
         lock(&self.shared.fresh).extend(digests);

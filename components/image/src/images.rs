@@ -186,8 +186,30 @@ impl Images {
         Ok(pending)
     }
 
+    /// An image that is here as it is said to be, of documents and layers that did not come in again: nothing of it has to
+    /// be read or written. Indexes are looked at anew: more of their platforms may have come.
+    fn known(&self, record: &Record) -> Option<Arc<Image>> {
+        let id = &record.target.digest;
+        let (image, blobs) =
+            self.read(|state| Some((state.images.get(id)?.clone(), state.blobs.get(id)?.clone())))?;
+        let same = image.manifest.digest == *id && Record::of(&image).covers(record);
+        let whole = || {
+            let documents = [id, &image.config_digest];
+            documents.iter().all(|document| self.content().size(document).is_some())
+        };
+        (same && !self.content().has_fresh(&blobs) && whole()).then_some(image)
+    }
+
     /// Adds an image that was looked at already.
     pub(crate) fn keep(&self, mut record: Record, names: &[Reference]) -> Result<Arc<Image>> {
+        if let Some(image) = self.known(&record) {
+            if names.is_empty() {
+                return Ok(image);
+            }
+            let id = &image.id;
+            self.set_names(id, names)?;
+            return self.get(id).ok_or_else(|| ImageError::NotFound { name: id.to_string() });
+        }
         let content = self.content();
         let now = Timestamp::now();
         // Before the lock is taken, so that only the last of it is waited for by others.
@@ -225,7 +247,10 @@ impl Images {
 
     /// Whether everything of an image is there and fits together, on a platform if one is given; the image, without names.
     pub(crate) fn check_complete(&self, record: &Record, platform: Option<&Platform>) -> Result<Image> {
-        let (mut image, _) = record.read(self.content(), self.platform())?;
+        let mut image = match self.known(record) {
+            Some(known) => Image { names: Vec::new(), ..Image::clone(&known) },
+            None => record.read(self.content(), self.platform())?.0,
+        };
         if let Some(wanted) = platform {
             let (id, platform) = (&image.id, wanted.text());
             let missing = || ImageError::Platform { id: id.clone(), platform };

@@ -71,6 +71,14 @@ impl Record {
         }
     }
 
+    /// Whether an image with this record would stay as it is if it came once more with another.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.target == other.target
+            && self.left_out.is_subset(&other.left_out)
+            && (other.parent.is_none() || self.parent == other.parent)
+            && (other.shown.is_none() || self.shown == other.shown)
+    }
+
     /// Reads the documents: the image, whose names are filled in by the caller, and all blobs it is made of.
     pub(crate) fn read(&self, content: &Content, platform: &Platform) -> Result<(Image, HashSet<Digest>)> {
         let (first, others) = self.variants(content, platform)?;

@@ -28,21 +28,34 @@ impl Images {
     }
 
     fn set_name(&self, id: &Digest, name: &Reference) -> Result<Option<Digest>> {
+        Ok(self.set_names(id, std::slice::from_ref(name))?.pop().flatten())
+    }
+
+    /// Gives an image names; who had each of them, if that was another image.
+    pub(crate) fn set_names(&self, id: &Digest, names: &[Reference]) -> Result<Vec<Option<Digest>>> {
         let writer = self.lock();
         let image = self.get(id).ok_or_else(|| ImageError::NotFound { name: id.to_string() })?;
-        let before = self.read(|state| state.names.get(name).cloned());
+        let before: Vec<Option<Digest>> =
+            self.read(|state| names.iter().map(|name| state.names.get(name).cloned()).collect());
         let now = Timestamp::now();
         let record = Record { last_tagged: Some(now), ..Record::of(&image) };
         let mut transaction = self.inner.store.transaction();
         transaction.put(&IMAGES, id.as_str(), &record)?;
-        transaction.put(&NAMES, &name.canonical(), id)?;
-        transaction.commit_durable()?;
+        for name in names {
+            transaction.put(&NAMES, &name.canonical(), id)?;
+        }
+        if before.iter().all(|holder| holder.as_ref() == Some(id)) {
+            // Only the time is new, and nothing rests on that.
+            transaction.commit_relaxed()?;
+        } else {
+            transaction.commit_durable()?;
+        }
         self.change(&writer, |state| {
-            state.names.insert(name.clone(), id.clone());
+            state.names.extend(names.iter().map(|name| (name.clone(), id.clone())));
             if let Some(image) = state.images.get_mut(id) {
                 Arc::make_mut(image).last_tagged = Some(now);
             }
         });
-        Ok(before.filter(|before| before != id))
+        Ok(before.into_iter().map(|holder| holder.filter(|holder| holder != id)).collect())
     }
 }

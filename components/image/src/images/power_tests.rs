@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use oci::image::ImageConfig;
 use store::{Backend, Change, Durability, StoreError};
 
 use super::tests::{Place, layer, load, name, save};
@@ -156,4 +157,31 @@ fn a_power_cut_at_any_commit_keeps_what_was_acknowledged_and_nothing_else() {
         }
     }
     assert!(whole, "the last of them cut nothing");
+}
+
+#[test]
+fn what_is_here_already_is_neither_read_nor_flushed() {
+    let place = Place::new("again");
+    let tables = Tables::new(Rows::new(), usize::MAX);
+    let images = Images::open(&place.path, Store::with_backend(tables.clone())).unwrap();
+    import("one", "base")(&images).unwrap();
+    let base = images.find("base").unwrap();
+    let config = ImageConfig { comment: "made again".to_owned(), ..base.config.clone() };
+    let again = |tag: &str| {
+        let layers = base.layers.iter().map(|layer| layer.blob.clone()).collect();
+        images.assemble(&config, layers, vec![name(tag)]).unwrap().keep().unwrap().image
+    };
+    let flushed = || tables.0.lock().unwrap().flushed.clone();
+    let first = again("app");
+    let before = flushed();
+    let second = again("app");
+    assert_eq!((second.id.clone(), second.repo_tags()), (first.id.clone(), first.repo_tags()));
+    assert!(second.last_tagged > first.last_tagged);
+    assert_eq!(flushed(), before);
+    assert_eq!(again("other").repo_tags(), ["app:latest", "other:latest"]);
+    assert_ne!(flushed(), before);
+    // What got lost is had again.
+    images.content().remove(&first.config_digest).unwrap();
+    again("app");
+    assert!(images.content().verify(&first.config_digest).is_ok());
 }
