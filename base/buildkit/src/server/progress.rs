@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use grpc::Cancellation;
 use prost::Message as _;
@@ -15,12 +15,16 @@ const LOG_LIMIT: usize = 2 << 20;
 const TOGETHER: usize = 256;
 /// Bytes of output put into one message.
 const BYTES_TOGETHER: usize = 1 << 20;
+/// How long news waits for more of it: steps that are known end many at once, and each message passes five threads.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// The news of one build.
 #[derive(Debug, Default)]
 pub struct Progress {
     state: Mutex<State>,
     changed: Condvar,
+    /// It ended, or somebody who listens has to look at their cancellation.
+    urgent: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +81,7 @@ impl Progress {
     /// Nothing more will be said.
     pub fn end(&self) {
         self.lock().ended = true;
-        self.changed.notify_all();
+        self.wake();
     }
 
     /// How many steps there are, how many of them came from the cache, and how many ended.
@@ -150,6 +154,11 @@ impl Progress {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.news.len() - *from < TOGETHER {
+            let is_calm = |state: &mut State| !state.ended && !until.is_cancelled();
+            let waited = self.urgent.wait_timeout_while(state, LINGER, is_calm);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         let mut response = StatusResponse::default();
         let mut bytes = 0;
         for news in state.news[*from..].iter().take(TOGETHER) {
@@ -168,7 +177,12 @@ impl Progress {
     /// Wakes everybody who waits, so that they look at their cancellations.
     pub(super) fn nudge(&self) {
         drop(self.lock());
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.changed.notify_all();
+        self.urgent.notify_all();
     }
 
     fn add(&self, news: News) {
