@@ -42,7 +42,16 @@ pub(crate) fn binaries(profile: &str) -> Result<PathBuf, String> {
 
 /// Runs cargo in the checkout.
 pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
-    let status = Command::new("cargo")
+    // What `cargo run` tells of this package, build scripts of others watch: they would run again, and all that needs them.
+    let told = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    });
+    let mut command = Command::new("cargo");
+    told.for_each(|name| {
+        command.env_remove(name);
+    });
+    let status = command
         .args(arguments)
         .current_dir(root())
         .status()

@@ -1,4 +1,4 @@
-//! The repository's own commands: `cargo xtask demo | test | long | bench | tidy | metrics | golden | deny | dependencies | build`.
+//! The repository's own commands: `cargo xtask demo | test | long | bench | tidy | metrics | golden | real | deny | dependencies | build`.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod golden;
 mod metrics;
 mod packages;
 mod plugins;
+mod real;
 mod reference;
 mod source;
 mod test;
@@ -27,10 +28,11 @@ cargo xtask COMMAND
   tidy           check the rules of the house (tiers, files, documents)
   metrics        sizes of functions and files, comments, tests
   golden [FILE]  record the parity suite anew from a live Docker engine (--check compares only)
+  real [NAME]    build Dockerfiles of real software with Docker and with wharf, compare the images (fetches packages)
   deny           check the licences and sources of all dependencies
   dependencies   write docs/dependencies.txt anew
   vm [FILTER]    run end-to-end tests in an emulated machine on cgroup v2 (--all: every one, in parts; takes hours)
-  long           the long forms of the tests about leaks, races and crashes (ten thousand rounds)
+  long           the long forms of the tests about leaks, races and crashes (ten thousand rounds), stories, and real
   build [--dist] build the release binaries and print where they are
 ";
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("metrics") => metrics::run(),
         Some("golden") => golden::run(rest),
+        Some("real") => real::run(rest),
         Some("deny") => dependencies::deny(),
         Some("dependencies") => dependencies::write(),
         Some("vm") => vm::run(rest),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use testkit::http;
+
 use crate::{Outcome, root};
 
 /// The docker command of this machine.
@@ -25,12 +27,28 @@ pub(crate) struct Reference {
     pub work: PathBuf,
     /// The cgroup that its containers are made below.
     cgroup_parent: String,
+    network: Network,
+}
+
+/// What its containers reach.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    /// Each other, in a network namespace of the daemon's own.
+    Own,
+    /// With `--network host`, what this machine reaches. There is no other network, and no rule of this machine's firewall
+    /// is touched.
+    Host,
 }
 
 /// Where the reference engine's root folder is.
 pub(crate) fn reference_root() -> PathBuf {
     std::env::var_os("REFERENCE_ROOT")
         .map_or_else(|| PathBuf::from("/var/tmp/docker-reference"), PathBuf::from)
+}
+
+/// Whether it was set up.
+pub(crate) fn is_there() -> bool {
+    reference_root().join("usr/sbin/dockerd").exists()
 }
 
 /// The script that sets the reference engine up.
@@ -47,21 +65,31 @@ impl Reference {
 
     /// Starts it with a cgroup of the caller's as parent of all containers.
     pub(crate) fn start_below(cgroup_parent: &str) -> Result<Self, String> {
-        let started = Self::start_empty(cgroup_parent)?;
-        started.import_busybox()?;
+        let started = Self::start_empty(cgroup_parent, Network::Own)?;
+        import(
+            &started.socket,
+            &testkit::image::busybox_tar(),
+            "repo=busybox&tag=latest&changes=CMD%20%5B%22sh%22%5D",
+        )?;
         Ok(started)
     }
 
-    fn start_empty(cgroup_parent: &str) -> Result<Self, String> {
+    /// Starts it without images, for builds that fetch packages: with `--network host`, the only network there is.
+    pub(crate) fn start_with_host_network() -> Result<Self, String> {
+        Self::start_empty("/docker", Network::Host)
+    }
+
+    fn start_empty(cgroup_parent: &str, network: Network) -> Result<Self, String> {
         let reference = reference_root();
-        if !reference.join("usr/sbin/dockerd").exists() {
+        if !is_there() {
             return Err(format!("no reference engine: run `{} setup` first", reference_tool().display()));
         }
         let name = run_name();
         let socket = reference.join(format!("run/{name}.sock"));
         let work = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&work).map_err(|error| error.to_string())?;
-        let mut started = Self { child: None, socket, work, cgroup_parent: cgroup_parent.to_owned() };
+        let mut started =
+            Self { child: None, socket, work, cgroup_parent: cgroup_parent.to_owned(), network };
         started.start_daemon()?;
         Ok(started)
     }
@@ -70,16 +98,21 @@ impl Reference {
     pub(crate) fn start_daemon(&mut self) -> Outcome {
         let name = run_name();
         let work = &self.work;
+        let (before, network) = match self.network {
+            Network::Own => {
+                ("exec unshare --net sh -c 'ip link set lo up; exec \"$@\"' sh", "--bip 172.31.0.1/16")
+            }
+            Network::Host => ("exec", "--bridge none --iptables=false --ip6tables=false --ip-forward=false"),
+        };
         let script = format!(
-            "ip link set lo up; exec {tool} run dockerd -H unix:///run/{name}.sock --data-root /var/lib/{name} \
-             --exec-root /run/{name} --pidfile /run/{name}.pid --bip 172.31.0.1/16 \
-             --cgroup-parent {parent}",
+            "{before} {tool} run dockerd -H unix:///run/{name}.sock --data-root /var/lib/{name} \
+             --exec-root /run/{name} --pidfile /run/{name}.pid {network} --cgroup-parent {parent}",
             parent = self.cgroup_parent,
             tool = reference_tool().display()
         );
         let log = std::fs::File::create(work.join("dockerd.log")).map_err(|error| error.to_string())?;
-        let child = Command::new("unshare")
-            .args(["--net", "sh", "-c", &script])
+        let child = Command::new("sh")
+            .args(["-c", &script])
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|error| error.to_string())?)
             .stderr(log)
@@ -113,27 +146,23 @@ impl Reference {
     fn wait(&self) -> Outcome {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
-            if testkit::http::get(&self.socket, "/_ping").is_ok_and(|answer| answer.status == 200) {
+            if http::get(&self.socket, "/_ping").is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         Err(format!("the reference engine did not answer, see {}", self.work.join("dockerd.log").display()))
     }
+}
 
-    fn import_busybox(&self) -> Outcome {
-        let tar = std::fs::read(testkit::image::busybox_tar()).map_err(|error| error.to_string())?;
-        let target = "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20%5B%22sh%22%5D";
-        let answer = testkit::http::request(
-            &self.socket,
-            "POST",
-            target,
-            &[("Content-Type", "application/x-tar")],
-            &tar,
-        )
-        .map_err(|error| format!("import busybox: {error}"))?;
-        if answer.status == 200 { Ok(()) } else { Err(format!("import busybox: {}", answer.text())) }
-    }
+/// Imports an image into any engine.
+pub(crate) fn import(socket: &Path, tar: &Path, query: &str) -> Outcome {
+    let name = tar.display();
+    let bytes = std::fs::read(tar).map_err(|error| format!("{name}: {error}"))?;
+    let target = format!("/images/create?fromSrc=-&{query}");
+    let answer = http::request(socket, "POST", &target, &[("Content-Type", "application/x-tar")], &bytes)
+        .map_err(|error| format!("import {name}: {error}"))?;
+    if answer.status == 200 { Ok(()) } else { Err(format!("import {name}: {}", answer.text())) }
 }
 
 impl Drop for Reference {
@@ -141,6 +170,8 @@ impl Drop for Reference {
         self.stop_daemon();
         remove(&reference_root().join("var/lib").join(run_name()));
         remove(&reference_root().join("run").join(run_name()));
+        // The daemon takes its pid away, not always its socket.
+        let _ = std::fs::remove_file(&self.socket);
         remove(&self.work);
     }
 }

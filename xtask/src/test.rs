@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::build::cargo;
-use crate::{Outcome, dependencies, packages, plugins, tidy, vm};
+use crate::{Outcome, dependencies, packages, plugins, real, reference, tidy, vm};
 
 /// A part of the run by its name.
 type Part = (&'static str, fn() -> Outcome);
@@ -33,9 +33,15 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-/// What is tried some hundred times by every run, ten thousand times.
+/// What is tried some hundred times by every run, ten thousand times; and stories with real software, whose images are then
+/// compared with Docker's, where there is one.
 pub(crate) fn long_forms() -> Outcome {
     cargo(&["build", "--workspace", "--bins"])?;
     let tests = ["test", "--package", "e2e", "--test", "e2e", "--", "--ignored", "--nocapture"];
-    cargo(&[&tests[..], &["--test-threads=1", "long_form"]].concat())
+    cargo(&[&tests[..], &["--test-threads=1", "long_form"]].concat())?;
+    if reference::is_there() {
+        return real::run(&[]);
+    }
+    println!("skipped: images of real software beside Docker's: there is no reference engine");
+    Ok(())
 }

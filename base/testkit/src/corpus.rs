@@ -23,13 +23,14 @@
 //! path, mode, owner, size, sum, link text, and whether the time is that of the folder.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::http;
+use crate::listing::listing;
 use crate::parity::{Target, normalise, run_script, sorted};
 
 /// The image that a case makes.
@@ -37,7 +38,7 @@ const IMAGE: &str = "parity/corpus";
 /// The image that cases start from.
 const BASE: &str = "busybox";
 /// The time of everything in a case's folder: the first second of 2020.
-const TIME: i64 = 1_577_836_800;
+pub(crate) const TIME: i64 = 1_577_836_800;
 
 /// One case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,9 +152,14 @@ pub struct Corpus<'t> {
 }
 
 impl<'t> Corpus<'t> {
-    /// Looks at the base image first.
+    /// Cases that start from busybox. Looks at the base image first.
     pub fn new(target: &'t Target, door: Door) -> Self {
-        Self { target, door, base: listing(target, BASE).expect("the base image is there") }
+        Self::on(target, door, BASE)
+    }
+
+    /// Cases that start from an image.
+    pub fn on(target: &'t Target, door: Door, base: &str) -> Self {
+        Self { target, door, base: listing(target, base).expect("the base image is there") }
     }
 
     /// Runs a case; the text of its recording.
@@ -305,66 +311,6 @@ pub fn write(folder: &Path, case: &Case) {
     touch.arg(folder).args(["-exec", "touch", "-h", "-d", &format!("@{TIME}"), "{}", "+"]);
     let touched = crate::engine::run(&mut touch, None);
     assert_eq!(touched.code, 0, "{}", touched.stderr);
-}
-
-/// The files of an image by path, each with what is compared; none when there is no such image.
-fn listing(target: &Target, image: &str) -> Option<BTreeMap<String, String>> {
-    let document = serde_json::json!({"Image": image, "Cmd": ["/nothing"]});
-    let made = http::post(&target.socket, "/containers/create", &document).expect("make a container");
-    if made.status != 201 {
-        return None;
-    }
-    let id = made.json()["Id"].as_str().expect("an id").to_owned();
-    let tar = http::get(&target.socket, &format!("/containers/{id}/export")).expect("export").body;
-    http::request(&target.socket, "DELETE", &format!("/containers/{id}?force=1"), &[], b"").expect("remove");
-    let place = target.work_dir.join("listing");
-    let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).expect("make a folder");
-    let mut unpack = Command::new("tar");
-    unpack.args(["--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", "-", "-C"]).arg(&place);
-    let unpacked = crate::engine::run(&mut unpack, Some(&tar));
-    assert_eq!(unpacked.code, 0, "{}", unpacked.stderr);
-    let mut found = BTreeMap::new();
-    walk(&place, Path::new(""), &mut found);
-    std::fs::remove_dir_all(&place).expect("remove the folder");
-    Some(found)
-}
-
-fn walk(root: &Path, below: &Path, found: &mut BTreeMap<String, String>) {
-    let folder = std::fs::read_dir(root.join(below)).expect("list a folder");
-    for entry in folder.map(|entry| entry.expect("read a name")) {
-        let path = below.join(entry.file_name());
-        let metadata = std::fs::symlink_metadata(root.join(&path)).expect("look at a file");
-        let name = path.display().to_string();
-        // Made for each container, whatever the image has.
-        let of_container =
-            ["dev", "proc", "sys", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"];
-        if of_container.contains(&name.as_str()) {
-            continue;
-        }
-        found.insert(name, describe(&root.join(&path), &metadata));
-        if metadata.is_dir() {
-            walk(root, &path, found);
-        }
-    }
-}
-
-fn describe(path: &Path, metadata: &std::fs::Metadata) -> String {
-    let kind = metadata.file_type();
-    let what = match () {
-        () if kind.is_dir() => "folder".to_owned(),
-        () if kind.is_symlink() => format!("-> {}", std::fs::read_link(path).expect("read a link").display()),
-        () if kind.is_file() => {
-            let sum = crate::engine::run(Command::new("sha256sum").arg(path), None).stdout;
-            format!("{} {}", metadata.len(), sum.trim_start_matches('\\').get(..12).unwrap_or_default())
-        }
-        () if kind.is_fifo() => "fifo".to_owned(),
-        () => format!("device {}", metadata.rdev()),
-    };
-    let mode = metadata.permissions().mode() & 0o7777;
-    // Times of folders change with what is put into them, and clients do not send that of a folder they only pass.
-    let time = if metadata.mtime() == TIME && !kind.is_dir() { " kept" } else { "" };
-    format!("{mode:04o} {}:{} {what}{time}", metadata.uid(), metadata.gid())
 }
 
 /// Where a recording and what was seen differ, in lines; empty when they do not.

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod engine;
 pub mod http;
 pub mod image;
+mod listing;
 pub mod lying;
 pub mod parity;
 pub mod peers;
