@@ -44,7 +44,7 @@ pub const FRONTEND: [&str; 16] = [
 ];
 
 /// What operations can do, as far as clients ask before they use it.
-pub const OPERATIONS: [&str; 16] = [
+pub const OPERATIONS: [&str; 17] = [
     "source.image",
     "source.local",
     "source.local.unique",
@@ -61,6 +61,7 @@ pub const OPERATIONS: [&str; 16] = [
     "constraints",
     "platform",
     "meta.description",
+    "exporter.image.attestations",
 ];
 
 /// Enabled abilities of these names.

@@ -1,12 +1,14 @@
 //! What is in an image that was built, for whoever wants it as files.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use archive::{Entry, EntryKind};
 use linux::root::RootDir;
+use oci::Digest;
+use oci::digest::{Algorithm, Digester};
 
 use super::Builds;
 use crate::error::Context;
@@ -58,6 +60,26 @@ impl Builds<'_> {
         out.flush().doing(|| "writing the files of an image".to_owned())
     }
 
+    /// The digests of an image's plain files, by their paths.
+    ///
+    /// # Errors
+    /// When there is no such image, or it cannot be read.
+    pub fn file_digests(&self, id: &str) -> Result<Vec<(String, Digest)>> {
+        let root = self.files(id)?;
+        let (read, write) = std::io::pipe().doing(|| "making a pipe".to_owned())?;
+        let found = std::thread::scope(|scope| {
+            let walk = scope.spawn(move || {
+                let mut out = BufWriter::with_capacity(BLOCK, write);
+                archive::write_tree(root.as_fd(), &archive::TreeOptions::whole(), &mut out)?;
+                out.flush().map_err(archive::ArchiveError::Write)
+            });
+            let found = digests(BufReader::with_capacity(BLOCK, read));
+            let walked = walk.join().unwrap_or(Err(archive::ArchiveError::Truncated));
+            found.and_then(|found| walked.map(|()| found))
+        });
+        found.map_err(Error::from_kinded)
+    }
+
     fn append<W: Write>(
         &self,
         tree: &Files,
@@ -104,6 +126,29 @@ impl Builds<'_> {
         }
         Ok(())
     }
+}
+
+fn digests(tar: impl Read) -> std::result::Result<Vec<(String, Digest)>, archive::ArchiveError> {
+    let mut reader = archive::Reader::new(tar, archive::Limits::DEFAULT);
+    let mut found = Vec::new();
+    let mut block = vec![0; BLOCK];
+    while let Some(entry) = reader.next_entry()? {
+        if entry.kind != EntryKind::File {
+            continue;
+        }
+        let mut digester = Digester::new(Algorithm::Sha256);
+        loop {
+            let count = reader.read(&mut block).map_err(archive::ArchiveError::Read)?;
+            if count == 0 {
+                break;
+            }
+            digester.update(block.get(..count).unwrap_or_default());
+        }
+        let path = entry.path.to_string_lossy();
+        found.push((path.trim_start_matches("./").to_owned(), digester.finish()));
+    }
+    reader.drain()?;
+    Ok(found)
 }
 
 /// The files of one image in a tar of several.

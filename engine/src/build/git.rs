@@ -90,7 +90,7 @@ impl Repository {
         keep_git_dir: bool,
         checksum: Option<&str>,
         stop: &Stop,
-    ) -> Result<PathBuf> {
+    ) -> Result<CheckedOut> {
         let home = into.join("home");
         let tree = into.join("tree");
         for folder in [&home, &tree] {
@@ -111,23 +111,29 @@ impl Repository {
             git.run(&["checkout", "--quiet", wanted])?;
         }
         git.run(&["submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1"])?;
-        if let Some(checksum) = checksum {
-            let commit = git.run(&["rev-parse", "HEAD"])?;
-            if !commit.trim().starts_with(checksum.trim_start_matches("sha1:")) {
-                return Err(Error::invalid(format!(
-                    "expected checksum to match {checksum}, got {}",
-                    commit.trim()
-                )));
-            }
+        let commit = git.run(&["rev-parse", "HEAD"])?.trim().to_owned();
+        if let Some(checksum) = checksum
+            && !commit.starts_with(checksum.trim_start_matches("sha1:"))
+        {
+            return Err(Error::invalid(format!("expected checksum to match {checksum}, got {commit}")));
         }
         if !keep_git_dir {
             std::fs::remove_dir_all(tree.join(".git")).doing(|| "removing .git".to_owned())?;
         }
-        match &self.folder {
-            None => Ok(tree),
-            Some(folder) => below(&tree, folder),
-        }
+        let folder = match &self.folder {
+            None => tree,
+            Some(folder) => below(&tree, folder)?,
+        };
+        Ok(CheckedOut { folder, commit })
     }
+}
+
+/// Files of a repository.
+pub(super) struct CheckedOut {
+    /// Where those are that are meant.
+    pub(super) folder: PathBuf,
+    /// Which commit they are of.
+    pub(super) commit: String,
 }
 
 /// A folder of the repository, which may be no way out of it.

@@ -168,6 +168,12 @@ impl Job<'_> {
         Ok(new)
     }
 
+    /// What the addresses were found to be.
+    pub(super) fn checksums(&self) -> HashMap<String, (String, String)> {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.values().map(|one| (one.address.clone(), one.checksum.clone())).collect()
+    }
+
     /// The paths a selection names; of what is fetched it names none, and means the file, or all of a repository.
     fn paths(&self, selection: &Selection) -> Result<Vec<String>> {
         match &selection.origin {

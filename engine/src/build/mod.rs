@@ -17,6 +17,7 @@ mod job;
 mod kept;
 mod materialise;
 mod mode;
+mod provenance;
 mod prune;
 mod remote;
 pub mod remote_cache;
@@ -46,6 +47,7 @@ pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
+pub use provenance::{Provenance, ProvenanceWish};
 pub use prune::PruneWishes;
 pub use request::{BuildRequest, Client, ContextSource, Received};
 pub(crate) use run::SCRATCH;
@@ -106,6 +108,8 @@ pub struct Outcome {
     pub epoch: Option<model::Timestamp>,
     /// What was done for it, for whoever wants it elsewhere.
     pub steps: Vec<remote_cache::CachedStep>,
+    /// Where it comes from.
+    pub provenance: Provenance,
 }
 
 /// Ends a build from outside.
@@ -194,6 +198,7 @@ impl Builds<'_> {
         *cancel.shared.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(inner));
         let _listed = Listed::new(inner, &request.build_id, cancel);
         let epoch = epoch::of(&request.options)?;
+        let started = model::Timestamp::now();
         let file = &received.dockerfile;
         let _lease = inner.storage.images.lease();
         let mut bases = bases::Finder { inner, request, observer, cancel, known: HashMap::new() };
@@ -206,8 +211,11 @@ impl Builds<'_> {
             return Err(BuildError::File(violation));
         }
         let imports = remote_cache::Imports::new(inner, &request.imports);
-        let results = work(inner, request, &received.folders, observer, cancel, &plan, &imports)?;
-        let outcome = keep(inner, request, &plan, &results, epoch, &imports)?;
+        let worked = work(inner, request, &received.folders, observer, cancel, &plan, &imports)?;
+        let (results, fetched) = worked;
+        let platform = &request.options.platform;
+        let provenance = Provenance::new(&plan, &results, &bases.known, platform, &fetched, started);
+        let outcome = keep(inner, request, &plan, &results, epoch, &imports, provenance)?;
         image::gc::schedule(inner);
         Ok(outcome)
     }
@@ -263,6 +271,9 @@ fn step_at(file: &Dockerfile, lines: Lines) -> FailedStep {
     FailedStep { number: place + 1, total: all.len(), text }
 }
 
+/// The results of a plan, and what addresses were found to be.
+type Worked = (Vec<Option<builder::solve::Done>>, HashMap<String, provenance::Checksum>);
+
 fn work(
     inner: &Arc<Inner>,
     request: &BuildRequest,
@@ -271,7 +282,7 @@ fn work(
     cancel: &Cancel,
     plan: &Plan,
     imports: &remote_cache::Imports<'_>,
-) -> std::result::Result<Vec<Option<builder::solve::Done>>, BuildError> {
+) -> std::result::Result<Worked, BuildError> {
     let failed = AtomicBool::new(false);
     let unwanted = || failed.load(Ordering::SeqCst) || cancel.is_stopped();
     let job = job::Job {
@@ -292,11 +303,12 @@ fn work(
     let solved = builder::solve(&plan.graph, &targets, parallel, &job);
     // What was made before a failure is of use later.
     inner.storage.build_cache.flush(&inner.storage.images)?;
-    solved.map_err(|failure| match failure.error {
+    let results = solved.map_err(|failure| match failure.error {
         _ if cancel.is_stopped() => BuildError::Cancelled,
         BuildError::Engine(error) => BuildError::Step { vertex: failure.vertex, error },
         error => error,
-    })
+    })?;
+    Ok((results, job.checksums()))
 }
 
 fn keep(
@@ -306,6 +318,7 @@ fn keep(
     results: &[Option<builder::solve::Done>],
     epoch: Option<model::Timestamp>,
     imports: &remote_cache::Imports<'_>,
+    provenance: Provenance,
 ) -> Result<Outcome> {
     let mut built = plan.image(results);
     if let Some(latest) = epoch {
@@ -331,6 +344,7 @@ fn keep(
         base_layers: plan.base_layers(),
         epoch,
         steps: remote_cache::steps(plan, results),
+        provenance,
     })
 }
 

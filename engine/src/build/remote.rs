@@ -28,6 +28,10 @@ pub(super) struct Fetched {
     pub(super) folder: PathBuf,
     /// The one that is meant in it; none for all of it.
     pub(super) name: Option<String>,
+    /// Where they come from.
+    pub(super) address: String,
+    /// What was found there: the file's digest, or the commit; the algorithm's name and the digits.
+    pub(super) checksum: (String, String),
     scratch: PathBuf,
 }
 
@@ -43,11 +47,13 @@ impl Drop for Fetched {
 pub(super) fn fetch(inner: &Inner, remote: &Remote, stop: &Stop) -> Result<Fetched> {
     let scratch = inner.layout.temporary_dir().join(format!("fetched-{}", model::id::random_hex()));
     store::file::make_private_dir(&scratch).doing(|| format!("making folder {}", scratch.display()))?;
-    let mut fetched = Fetched { folder: scratch.clone(), name: None, scratch };
+    let (address, checksum) = (remote.address.clone(), Default::default());
+    let mut fetched = Fetched { folder: scratch.clone(), name: None, address, checksum, scratch };
     if git::is_repository(&remote.address) {
         let repository = Repository::parse(&remote.address)?;
         let checksum = remote.checksum.as_deref();
-        fetched.folder = repository.check_out(&fetched.scratch, remote.keep_git_dir, checksum, stop)?;
+        let out = repository.check_out(&fetched.scratch, remote.keep_git_dir, checksum, stop)?;
+        (fetched.folder, fetched.checksum) = (out.folder, ("sha1".to_owned(), out.commit));
         return Ok(fetched);
     }
     let mut download = open(inner, &remote.address, stop)?;
@@ -59,6 +65,7 @@ pub(super) fn fetch(inner: &Inner, remote: &Remote, stop: &Stop) -> Result<Fetch
     if let Some(wanted) = remote.checksum.as_deref().filter(|wanted| *wanted != found.as_str()) {
         return Err(Error::invalid(format!("digest mismatch {found}: {wanted}")));
     }
+    fetched.checksum = (found.algorithm().name().to_owned(), found.hex().to_owned());
     fetched.name = Some(name);
     Ok(fetched)
 }

@@ -212,7 +212,7 @@ pub(super) fn remote(
     stop: &Stop,
 ) -> Result<(PathBuf, Option<Vec<u8>>)> {
     if git::is_repository(address) {
-        let files = Repository::parse(address)?.check_out(folder, keep_git_dir, None, stop)?;
+        let files = Repository::parse(address)?.check_out(folder, keep_git_dir, None, stop)?.folder;
         return Ok((files, None));
     }
     if !address.starts_with("http://") && !address.starts_with("https://") {

@@ -1,5 +1,6 @@
 //! Builds: Dockerfiles become images, by each door.
 
+mod attestations;
 mod buildx;
 mod classic;
 mod control;

@@ -50,6 +50,10 @@ pub struct Wish {
     pub cache_imports: Vec<CacheOptionsEntry>,
     /// Graphs contexts may name.
     pub inputs: BTreeMap<String, Definition>,
+    /// `--attest`, by type.
+    pub attestations: BTreeMap<String, String>,
+    /// All options as they came.
+    pub options: BTreeMap<String, String>,
     /// Where a client on this machine says that the main context is.
     pub place: Option<Place>,
     /// To be told why steps are done.
@@ -125,7 +129,7 @@ impl Wish {
             let text = format!("frontend {source} is not supported: only Dockerfile frontends are");
             return Err(Status::new(Code::Unimplemented, text));
         }
-        let mut wish = Self { filename: "Dockerfile".into(), ..Self::default() };
+        let mut wish = Self { filename: "Dockerfile".into(), options: options.clone(), ..Self::default() };
         let mut keys = (None, None);
         for (name, value) in options {
             match name.as_str() {
@@ -194,6 +198,7 @@ impl Wish {
             Some(("build-arg", name)) => drop(self.arguments.insert(name.into(), value.into())),
             Some(("label", name)) => drop(self.labels.insert(name.into(), value.into())),
             Some(("context", name)) => drop(self.contexts.insert(name.into(), Context::read(value))),
+            Some(("attest", kind)) => drop(self.attestations.insert(kind.into(), value.into())),
             _ => self.plain_option(name, value)?,
         }
         Ok(())

@@ -1,14 +1,14 @@
 //! Configurations, manifests and the index of an export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use oci::image::{Descriptor, ImageConfig, Index, Manifest, media};
 use oci::{Digest, Platform, Reference};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Form, Part, Statement, layers};
+use super::{Form, Part, layers};
 use crate::engine::Inner;
 use crate::{Error, Result};
 
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 const STATEMENT: &str = "application/vnd.in-toto+json";
 /// Where a configuration has its cache.
 const INLINE_CACHE: &str = "moby.buildkit.cache.v0";
+
+/// Where a predicate has its layers.
+const LAYERS: &str = "/metadata/https:~1~1mobyproject.org~1buildkit@v1#metadata/layers";
 
 /// Writes all documents; the uppermost one, and the first configuration's digest.
 pub(super) fn write(
@@ -30,8 +33,9 @@ pub(super) fn write(
     }
     let mut manifests = Vec::new();
     let mut config = None;
+    let mut blobs = HashMap::new();
     for part in parts {
-        let (mut manifest, own) = image(inner, part, form, unwanted)?;
+        let (mut manifest, own) = image(inner, part, form, &mut blobs, unwanted)?;
         config.get_or_insert(own);
         if is_index {
             manifest.platform = Some(part.platform.normalized());
@@ -44,7 +48,7 @@ pub(super) fn write(
     }
     let subjects: Vec<Descriptor> = manifests.clone();
     for (part, subject) in parts.iter().zip(&subjects).filter(|(part, _)| !part.statements.is_empty()) {
-        manifests.push(about(inner, part, subject, form)?);
+        manifests.push(about(inner, part, subject, form, &blobs)?);
     }
     let kind = if form.docker_types { media::DOCKER_INDEX } else { media::OCI_INDEX };
     let index = Index {
@@ -63,10 +67,13 @@ fn image(
     inner: &Inner,
     part: &Part,
     form: &Form,
+    blobs: &mut HashMap<Digest, Descriptor>,
     unwanted: &(dyn Fn() -> bool + Sync),
 ) -> Result<(Descriptor, Digest)> {
     let image = inner.storage.images.find(&part.image).map_err(Error::from_kinded)?;
     let layers = layers::formed(inner, &image.layers, part.base_layers, form, unwanted)?;
+    let made = layers.iter().map(|layer| layer.blob.clone());
+    blobs.extend(image.layers.iter().map(|layer| layer.blob.digest.clone()).zip(made));
     let mut config = image.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect();
     let kind = if form.docker_types { media::DOCKER_CONFIG } else { media::OCI_CONFIG };
@@ -83,7 +90,7 @@ fn image(
     Ok((descriptor, digest))
 }
 
-fn with_cache(config: &ImageConfig, cache: &[u8]) -> Result<serde_json::Value> {
+fn with_cache(config: &ImageConfig, cache: &[u8]) -> Result<Value> {
     let mut value = serde_json::to_value(config).map_err(|error| Error::internal(error.to_string()))?;
     if let Some(members) = value.as_object_mut() {
         let text = base64::engine::general_purpose::STANDARD.encode(cache);
@@ -92,11 +99,21 @@ fn with_cache(config: &ImageConfig, cache: &[u8]) -> Result<serde_json::Value> {
     Ok(value)
 }
 
-/// The manifest of what is said about an image.
-fn about(inner: &Inner, part: &Part, subject: &Descriptor, form: &Form) -> Result<Descriptor> {
+/// The manifest of what is said about an image, whose layers left as `blobs` say.
+fn about(
+    inner: &Inner,
+    part: &Part,
+    subject: &Descriptor,
+    form: &Form,
+    blobs: &HashMap<Digest, Descriptor>,
+) -> Result<Descriptor> {
+    let subjects = subjects(part, subject, &form.names);
     let mut layers = Vec::new();
     for said in &part.statements {
-        let mut layer = put(inner, STATEMENT, &statement(said, part, subject, &form.names))?;
+        let mut predicate = said.predicate.clone();
+        replace(&mut predicate, blobs);
+        let document = statement(&said.predicate_type, &predicate, subjects.clone());
+        let mut layer = put(inner, STATEMENT, &document)?;
         layer.annotations = [("in-toto.io/predicate-type".to_owned(), said.predicate_type.clone())].into();
         layers.push(layer);
     }
@@ -120,21 +137,41 @@ fn about(inner: &Inner, part: &Part, subject: &Descriptor, form: &Form) -> Resul
     Ok(descriptor)
 }
 
-/// A predicate with what it is about.
-fn statement(said: &Statement, part: &Part, subject: &Descriptor, names: &[Reference]) -> serde_json::Value {
-    let digest = json!({ subject.digest.algorithm().name(): subject.digest.hex() });
-    let one = |name: String| json!({ "name": name, "digest": digest });
+/// What a statement is about, by the image's names.
+fn subjects(part: &Part, image: &Descriptor, names: &[Reference]) -> Vec<Value> {
     let platform = part.platform.normalized().text().replace('/', "%2F");
-    let subjects: Vec<serde_json::Value> = match names {
-        [] => vec![one("_".to_owned())],
-        names => names.iter().map(|name| one(package(name, &platform))).collect(),
-    };
+    match names {
+        [] => vec![subject("_", &image.digest)],
+        names => names.iter().map(|name| subject(&package(name, &platform), &image.digest)).collect(),
+    }
+}
+
+/// One thing a statement is about.
+pub(super) fn subject(name: &str, digest: &Digest) -> Value {
+    json!({ "name": name, "digest": { digest.algorithm().name(): digest.hex() } })
+}
+
+/// A predicate with what it is about.
+pub(super) fn statement(kind: &str, predicate: &Value, subjects: Vec<Value>) -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v0.1",
-        "predicateType": said.predicate_type,
+        "predicateType": kind,
         "subject": subjects,
-        "predicate": said.predicate,
+        "predicate": predicate,
     })
+}
+
+/// Where a predicate speaks of layers it is to name the blobs that leave.
+fn replace(predicate: &mut Value, blobs: &HashMap<Digest, Descriptor>) {
+    let steps = predicate.pointer_mut(LAYERS).and_then(Value::as_object_mut);
+    let chains = steps.into_iter().flat_map(|steps| steps.values_mut()).filter_map(Value::as_array_mut);
+    let layers = chains.flatten().filter_map(Value::as_array_mut).flatten();
+    for layer in layers {
+        let digest = layer.get("digest").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        if let Some(blob) = digest.and_then(|digest: Digest| blobs.get(&digest)) {
+            *layer = json!(blob);
+        }
+    }
 }
 
 /// `pkg:docker/NAME@TAG?platform=...`: an image's name as a package's.

@@ -48,6 +48,14 @@ pub struct Statement {
     pub predicate: serde_json::Value,
 }
 
+impl Statement {
+    /// It as a document of its own, about files.
+    pub fn about_files(&self, files: &[(String, Digest)]) -> serde_json::Value {
+        let subject = |(name, digest): &(String, Digest)| documents::subject(name, digest);
+        documents::statement(&self.predicate_type, &self.predicate, files.iter().map(subject).collect())
+    }
+}
+
 /// How layers are packed.
 #[derive(Debug, Clone, Copy)]
 pub struct Packing {

@@ -15,6 +15,7 @@ use engine::build::Outcome;
 use grpc::{Code, Status};
 use oci::Platform;
 
+use super::attest::Attest;
 use super::{build, cache, contexts, explain, export, failure, history, reading, remote_cache, subrequest};
 
 /// Builds with an engine.
@@ -35,6 +36,8 @@ pub(crate) struct BuiltImage {
     pub(super) engine: Engine,
     /// At least one.
     pub(super) parts: Vec<BuiltPart>,
+    /// What is to be said about them.
+    pub(super) attest: Option<Attest>,
     /// Somebody wanted the images as they were built.
     pub(super) wanted: AtomicBool,
 }
@@ -93,8 +96,9 @@ impl Backend for EngineBackend {
     type Built = Arc<BuiltImage>;
 
     fn build(&self, wish: &Wish, job: &Job) -> Result<Self::Built, Status> {
-        let parts = build::build(&self.engine, &self.memory, wish, job)?;
-        Ok(Arc::new(BuiltImage { engine: self.engine.clone(), parts, wanted: AtomicBool::new(false) }))
+        let (parts, attest) = build::build(&self.engine, &self.memory, wish, job)?;
+        let (engine, wanted) = (self.engine.clone(), AtomicBool::new(false));
+        Ok(Arc::new(BuiltImage { engine, parts, attest, wanted }))
     }
 
     fn answer(&self, wish: &Wish, job: &Job) -> Result<BTreeMap<String, Vec<u8>>, Status> {

@@ -6,6 +6,7 @@ use engine::Engine;
 use engine::build::Cancel;
 use grpc::Status;
 
+use super::attest::Attest;
 use super::backend::BuiltPart;
 use super::explain::Memory;
 use super::files::Files;
@@ -18,7 +19,7 @@ pub(super) fn build(
     memory: &Memory,
     wish: &Wish,
     job: &Job,
-) -> Result<Vec<BuiltPart>, Status> {
+) -> Result<(Vec<BuiltPart>, Option<Attest>), Status> {
     let cancel = Cancel::default();
     let stop = cancel.clone();
     // Ending steps takes a moment; whoever says that the client is gone serves other calls too.
@@ -26,6 +27,7 @@ pub(super) fn build(
         std::thread::spawn(move || stop.stop());
     });
     let files = Files::new(engine, wish, job, &cancel)?;
+    let attest = Attest::read(wish, &job.reference, &files.dockerfile.data)?;
     let platforms = request::platforms(wish)?;
     let mut request = request::request(wish, job, &files)?;
     if let Err(error) = Dockerfile::read(&files.dockerfile.data) {
@@ -49,5 +51,5 @@ pub(super) fn build(
         let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile))?;
         parts.push(BuiltPart { platform: platform.clone(), outcome });
     }
-    Ok(parts)
+    Ok((parts, attest))
 }

@@ -53,7 +53,7 @@ impl Contexts {
                         Source::Built(image) => image,
                         Source::Wish(source) => {
                             let parts = super::build::build(engine, &Memory::default(), &source, job)?;
-                            let ids = parts.into_iter().map(|part| part.outcome.id);
+                            let ids = parts.0.into_iter().map(|part| part.outcome.id);
                             let first = found.built.len();
                             found.built.extend(ids.map(|id| PassingImage::new(engine, id)));
                             found.built.get(first).map(|built| built.id.clone()).unwrap_or_default()

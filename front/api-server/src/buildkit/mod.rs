@@ -1,5 +1,6 @@
 //! BuildKit's doors over the engine: what its clients ask for as calls about builds, images and the cache.
 
+mod attest;
 mod backend;
 mod build;
 mod cache;

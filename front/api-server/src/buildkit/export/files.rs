@@ -50,6 +50,22 @@ impl Work<'_> {
         Ok(Facts::new())
     }
 
+    /// What is said about a result, as files beside it.
+    fn beside(&self, part: &BuiltPart) -> Result<BTreeMap<String, Vec<u8>>, Status> {
+        let statements = self.statements(part);
+        if statements.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let files = self.built.engine.builds().file_digests(&part.outcome.id);
+        let files = files.map_err(|error| failure::plain(&error))?;
+        let file = |(name, statement): (String, engine::build::export::Statement)| {
+            let name = format!("{}{name}", self.options.statement_prefix);
+            let text = serde_json::to_vec_pretty(&statement.about_files(&files));
+            text.map(|text| (name, text)).map_err(|error| Status::new(Code::Internal, error.to_string()))
+        };
+        statements.into_iter().map(file).collect()
+    }
+
     /// Each platform's files, in a folder of its own when there are several.
     fn trees(&self) -> Result<Vec<Files>, Status> {
         let several = self.built.parts.len() > 1;
@@ -58,11 +74,11 @@ impl Work<'_> {
             let text = "platform-split=false: files of several platforms cannot be put into one folder";
             return Err(Status::new(Code::Unimplemented, text));
         }
-        let tree = |part: &BuiltPart| Files {
-            image: part.outcome.id.clone(),
-            folder: if split { part.platform.text().replace('/', "_") } else { String::new() },
-            more: BTreeMap::new(),
+        let tree = |part: &BuiltPart| {
+            let image = part.outcome.id.clone();
+            let folder = if split { part.platform.text().replace('/', "_") } else { String::new() };
+            Ok(Files { image, folder, more: self.beside(part)? })
         };
-        Ok(self.built.parts.iter().map(tree).collect())
+        self.built.parts.iter().map(tree).collect()
     }
 }

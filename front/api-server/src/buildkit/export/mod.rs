@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use buildkit::server::{Export, Job};
-use engine::build::export::{Exported, Form, Part};
+use engine::build::export::{Exported, Form, Part, Statement};
 use grpc::{Code, Status};
 use oci::Reference;
 
@@ -60,11 +60,21 @@ impl Work<'_> {
                 platform: built.platform.clone(),
                 image: built.outcome.id.clone(),
                 base_layers: built.outcome.base_layers,
-                statements: Vec::new(),
+                statements: self.statements(built).into_iter().map(|(_, said)| said).collect(),
                 inline_cache: cache.map_err(|error| failure::plain(&error))?,
             })
         };
         self.built.parts.iter().map(part).collect()
+    }
+
+    /// What is said about a result, each with the name of the file that it becomes beside files.
+    fn statements(&self, part: &super::backend::BuiltPart) -> Vec<(String, Statement)> {
+        // Where nobody asked for it only what goes to registries gets it; an engine's own images stay plain, too.
+        let attest =
+            self.built.attest.as_ref().filter(|attest| !attest.only_inline || self.export.kind == "image");
+        let said =
+            attest.map(|attest| ("provenance.json".to_owned(), attest.provenance(&part.outcome.provenance)));
+        said.into_iter().collect()
     }
 
     fn exported(&self, form: &Form, telling: &Telling<'_>) -> Result<Exported, Status> {
@@ -97,10 +107,12 @@ impl Work<'_> {
 
     /// What is said of a result with documents of its own.
     fn facts(&self, exported: &Exported) -> Facts {
-        let mut facts = Facts::from([
-            ("containerimage.digest".to_owned(), exported.target.digest.to_string()),
-            ("containerimage.config.digest".to_owned(), exported.config.to_string()),
-        ]);
+        let mut facts =
+            Facts::from([("containerimage.digest".to_owned(), exported.target.digest.to_string())]);
+        // What is an index has no configuration of its own.
+        if !oci::image::media::is_index(&exported.target.media_type) {
+            facts.insert("containerimage.config.digest".to_owned(), exported.config.to_string());
+        }
         if let Ok(descriptor) = serde_json::to_vec(&exported.target) {
             let text = base64::engine::general_purpose::STANDARD.encode(descriptor);
             facts.insert("containerimage.descriptor".to_owned(), text);
