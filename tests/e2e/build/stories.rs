@@ -190,6 +190,34 @@ fn long_form_a_web_api_in_python() {
 
 #[test]
 #[ignore = "fetches packages: cargo xtask long"]
+fn long_form_a_virtual_environment_out_of_another_stage() {
+    let engine = engine();
+    build(&engine, "venv", "venv");
+    wharf(&engine, "run -d --name api -p 127.0.0.1:0:8000 venv");
+    assert_eq!(page(published(&engine, "api", "8000"), "/wharf"), "{\"text\": \"Hello wharf\"}");
+    assert_eq!(wharf(&engine, "exec api greet wharf"), "Hello wharf");
+    assert_eq!(wharf(&engine, "exec api id -un"), "app");
+}
+
+#[test]
+#[ignore = "fetches packages: cargo xtask long"]
+fn long_form_programs_that_are_put_in_place_by_triggers() {
+    let engine = engine();
+    let folder = folder(&engine, "onbuild");
+    let (base, app) = (folder.join("base"), folder.join("app"));
+    engine.wharf(&["build", "-t", "parity/python-onbuild", &base.to_string_lossy()]).ok();
+    engine.wharf(&["build", "-t", "parity/app", "--build-arg", "VERSION=2", &app.to_string_lossy()]).ok();
+    assert_eq!(wharf(&engine, "run --rm parity/app"), "Hello world");
+    assert_eq!(wharf(&engine, "run --rm --entrypoint printenv parity/app APP_VERSION"), "2");
+    assert_eq!(wharf(&engine, "run --rm --entrypoint id parity/app -un"), "python");
+    let slim = app.join("slim");
+    engine.wharf(&["build", "-t", "slim", "-f", &slim.to_string_lossy(), &app.to_string_lossy()]).ok();
+    assert_eq!(wharf(&engine, "run --rm slim"), "Hello slim");
+    assert_eq!(wharf(&engine, "run --rm slim cat /who"), "1600");
+}
+
+#[test]
+#[ignore = "fetches packages: cargo xtask long"]
 fn long_form_programs_in_other_languages() {
     let engine = engine();
     build(&engine, "node", "node");
