@@ -13,7 +13,7 @@ use linux::root::RootDir;
 use rustix::fs::{FileType, Stat};
 
 use super::mode::Mode;
-use super::tree::{Found, Source, Tree, here, resolve};
+use super::tree::{Found, Source, Tree, here, is_regular, resolve};
 use crate::error::Context;
 use crate::{Error, Result};
 
@@ -277,10 +277,6 @@ fn existing(root: &RootDir, place: &Path, stat: &Stat) -> Result<Entry> {
     entry.xattrs =
         archive::tree::xattrs_of(&open).doing(|| format!("reading attributes of {}", place.display()))?;
     Ok(entry)
-}
-
-fn is_regular(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 /// The file's tar stream, if it is an archive by its content.

@@ -24,6 +24,10 @@ const MOST: usize = 2_000_000;
 const DEEPEST: usize = 256;
 /// Bytes read at once.
 const BLOCK: usize = 128 << 10;
+/// Threads that read the files of one selection at most.
+const MOST_READERS: usize = 4;
+/// Files that are worth a thread.
+const SHARE: usize = 500;
 /// File contents remembered at most.
 const REMEMBERED: usize = 200_000;
 
@@ -166,6 +170,7 @@ impl Tree<'_> {
     /// Adds what a source is to a digest.
     pub(super) fn digest(&self, source: &Source, digester: &mut Digester) -> Result<()> {
         digester.update(format!("source {} {}\n", source.is_folder, source.path.display()).as_bytes());
+        let mut contents = self.contents_of(&source.files)?.into_iter();
         for found in &source.files {
             let stat = &found.stat;
             let (uid, gid) = self.owner(stat);
@@ -175,7 +180,7 @@ impl Tree<'_> {
             digester.update(b"\0");
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => {
-                    digester.update(self.content(&found.path, stat)?.as_str().as_bytes());
+                    digester.update(contents.next().as_ref().map_or("", Digest::as_str).as_bytes());
                 }
                 FileType::Symlink => digester.update(self.link(&found.path)?.to_bytes()),
                 _ => {}
@@ -185,10 +190,30 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn content(&self, path: &Path, stat: &Stat) -> Result<Digest> {
-        if let Some(known) = self.contents.and_then(|contents| contents.get(stat)) {
+    /// The contents of all regular files, in their order; many are read by several threads.
+    fn contents_of(&self, files: &[Found]) -> Result<Vec<Digest>> {
+        let files: Vec<&Found> = files.iter().filter(|found| is_regular(&found.stat)).collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_READERS);
+        let share = files.len().div_ceil(threads).max(SHARE);
+        let read =
+            |files: &[&Found]| files.iter().map(|found| self.content(found)).collect::<Result<Vec<_>>>();
+        let Some((own, others)) = files.split_at_checked(share) else { return read(&files) };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = others.chunks(share).map(|files| scope.spawn(|| read(files))).collect();
+            let mut contents = read(own)?;
+            for other in others {
+                let other = other.join().map_err(|_| Error::internal("reading files of the context"))?;
+                contents.append(&mut other?);
+            }
+            Ok(contents)
+        })
+    }
+
+    fn content(&self, found: &Found) -> Result<Digest> {
+        if let Some(known) = self.contents.and_then(|contents| contents.get(&found.stat)) {
             return Ok(known);
         }
+        let path = &found.path;
         let mut file = self.open(path)?;
         let stat = rustix::fs::fstat(&file).doing(|| format!("looking at {}", path.display()))?;
         let mut digester = Digester::new(Algorithm::Sha256);
@@ -221,6 +246,10 @@ impl Contents {
         }
         known.insert((stat.st_dev, stat.st_ino), (stamp_of(stat), digest.clone()));
     }
+}
+
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 fn stamp_of(stat: &Stat) -> Stamp {

@@ -39,10 +39,10 @@ struct Past {
 type Listing = BTreeMap<String, (u64, i64, u32)>;
 
 /// What a step was made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Made {
     written: String,
-    operation: Json,
+    operation: Operation,
     /// The root it was done in; empty when its result does not depend on that.
     root: String,
     sources: Vec<String>,
@@ -96,7 +96,7 @@ impl Told {
         let root = step.inputs.first().filter(|_| !is_free).and_then(|id| self.0.get(id)?.end.as_ref());
         Some(Made {
             written: step.written.clone(),
-            operation: serde_json::to_value(&step.operation).unwrap_or_default(),
+            operation: step.operation.clone(),
             root: root.map(|(_, state)| state.clone()).unwrap_or_default(),
             sources: done.sources.iter().map(ToString::to_string).collect(),
         })
@@ -173,7 +173,11 @@ fn explain(told: &Told, before: Option<&Past>, now: &Past) -> String {
 }
 
 fn is_source(step: &Step) -> bool {
-    matches!(step.operation, Operation::Source(_) | Operation::Merge | Operation::Diff)
+    !is_work(&step.operation)
+}
+
+fn is_work(operation: &Operation) -> bool {
+    !matches!(operation, Operation::Source(_) | Operation::Merge | Operation::Diff)
 }
 
 /// What is different.
@@ -183,12 +187,7 @@ fn reason(told: &Told, step: &Step, place: usize, before: Option<&Past>, now: &P
     }
     let Some(before) = before else { return "nothing is known of a build before".to_owned() };
     let Some(made) = told.made(step) else { return String::new() };
-    let worked = || {
-        before
-            .steps
-            .iter()
-            .filter(|made| made.operation.is_object() && made.operation.get("Source").is_none())
-    };
+    let worked = || before.steps.iter().filter(|made| is_work(&made.operation));
     let same = worked().find(|known| known.written == made.written);
     let Some(known) = same else {
         return match worked().nth(place) {
@@ -196,7 +195,8 @@ fn reason(told: &Told, step: &Step, place: usize, before: Option<&Past>, now: &P
             None => "the instruction is new".to_owned(),
         };
     };
-    let mut reasons = differences(&known.operation, &made.operation);
+    let json = |operation: &Operation| serde_json::to_value(operation).unwrap_or_default();
+    let mut reasons = differences(&json(&known.operation), &json(&made.operation));
     for (number, selection) in step.operation.selections().into_iter().enumerate() {
         if known.sources.get(number) != made.sources.get(number) {
             reasons.push(source(told, step, selection, before, now));
