@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut different = Vec::new();
     for door in doors {
         let targets = engines.targets(door)?;
-        let runners = targets.each_ref().map(|target| Corpus::on(target, door, BASE));
+        let runners = targets.each_ref().map(|target| Corpus::on(target, door, BASE).counting_layers());
         for case in paths.iter().map(|path| corpus::read(path)) {
             let name = format!("{}, {door:?}", case.name);
             let [docker, wharf] = images(&runners, &case).map_err(|error| format!("{name}: {error}"))?;

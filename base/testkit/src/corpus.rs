@@ -149,6 +149,7 @@ pub struct Corpus<'t> {
     target: &'t Target,
     door: Door,
     base: BTreeMap<String, String>,
+    counts_layers: bool,
 }
 
 impl<'t> Corpus<'t> {
@@ -159,7 +160,15 @@ impl<'t> Corpus<'t> {
 
     /// Cases that start from an image.
     pub fn on(target: &'t Target, door: Door, base: &str) -> Self {
-        Self { target, door, base: listing(target, base).expect("the base image is there") }
+        let base = listing(target, base).expect("the base image is there");
+        Self { target, door, base, counts_layers: false }
+    }
+
+    /// Tells how many layers an image has, too: of a step of history without size, whether there is one.
+    #[must_use]
+    pub fn counting_layers(mut self) -> Self {
+        self.counts_layers = true;
+        self
     }
 
     /// Runs a case; the text of its recording.
@@ -197,6 +206,10 @@ impl<'t> Corpus<'t> {
         let mut text = String::new();
         for field in ["Architecture", "Os", "Author", "Comment"] {
             text.push_str(&format!("I| {field} = {}\n", image[field]));
+        }
+        if self.counts_layers {
+            let layers = image["RootFS"]["Layers"].as_array().map_or(0, Vec::len);
+            text.push_str(&format!("I| layers = {layers}\n"));
         }
         for (key, value) in image["Config"].as_object().into_iter().flatten().collect::<BTreeMap<_, _>>() {
             // Empty, null and absent mean the same, and engines differ in which they write.
