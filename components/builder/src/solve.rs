@@ -19,6 +19,8 @@ use crate::operation::{Operation, Origin, Selection, VertexId};
 pub trait Worker: Sync {
     /// Why something could not be done.
     type Error: Send;
+    /// Held while a result is made.
+    type Turn;
 
     /// The digest of some files: of their names, kinds, permissions, owners and bytes, not of their times.
     ///
@@ -44,6 +46,12 @@ pub trait Worker: Sync {
 
     /// A result that is known and whose layer can be had.
     fn find(&self, key: &Key) -> Option<Record>;
+
+    /// Waits while somebody else makes the result of a key; who has the turn looks again whether it is known by now.
+    ///
+    /// # Errors
+    /// When it is not wanted any more.
+    fn turn(&self, key: &Key) -> Result<Self::Turn, Self::Error>;
 
     /// Remembers a result of an operation in a root.
     fn keep(&self, key: &Key, record: &Record, root: &State, vertex: VertexId);
@@ -339,15 +347,28 @@ impl<'g, W: Worker> Run<'g, W> {
         }
         let texts = sources.iter().map(ToString::to_string).collect();
         let key = key::of(operation, "content", below, texts);
+        let keep = |key: &Key, record: &Record| self.worker.keep(key, record, root, id);
         let (record, cached) = match known(&key) {
             Some(record) => (record, true),
             None => {
-                let layer = self.worker.execute(id, operation, inputs)?;
-                (Record { layer, created: Timestamp::now(), sources, shape, imported: false }, false)
+                // Somebody who wants it made anew waits for nobody.
+                let turn = (!vertex.ignore_cache).then(|| self.worker.turn(&key)).transpose()?;
+                let made = match turn.as_ref().and_then(|_| known(&key)) {
+                    Some(record) => (record, true),
+                    None => {
+                        let layer = self.worker.execute(id, operation, inputs)?;
+                        let record =
+                            Record { layer, created: Timestamp::now(), sources, shape, imported: false };
+                        keep(&key, &record);
+                        (record, false)
+                    }
+                };
+                drop(turn);
+                made
             }
         };
-        for key in [Some(&key).filter(|_| !cached), quick.as_ref()].into_iter().flatten() {
-            self.worker.keep(key, &record, root, id);
+        if let Some(quick) = &quick {
+            keep(quick, &record);
         }
         Ok(finished(record, cached, std::iter::once(key).chain(quick).collect()))
     }

@@ -22,6 +22,7 @@ use super::mode::Mode;
 use super::remote::{self, Fetched};
 use super::remote_cache::Imports;
 use super::tree::{self, Source, Tree};
+use super::turns::Turn;
 use super::{BuildError, BuildRequest, Cancel, Folder, Observer, run};
 use crate::engine::Inner;
 use crate::error::Context;
@@ -301,6 +302,7 @@ impl Job<'_> {
 
 impl Worker for Job<'_> {
     type Error = BuildError;
+    type Turn = Turn;
 
     fn fingerprint(
         &self,
@@ -333,6 +335,11 @@ impl Worker for Job<'_> {
     fn find(&self, key: &Key) -> Option<Record> {
         let own = self.inner.storage.build_cache.find(key, |layer| self.is_there(layer));
         own.or_else(|| self.imports.find(key))
+    }
+
+    fn turn(&self, key: &Key) -> std::result::Result<Turn, BuildError> {
+        let turn = self.inner.build.turns.take(key.as_str(), self.unwanted);
+        turn.ok_or(BuildError::Cancelled)
     }
 
     fn keep(&self, key: &Key, record: &Record, root: &State, vertex: VertexId) {

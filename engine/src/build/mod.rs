@@ -24,6 +24,7 @@ pub mod remote_cache;
 mod request;
 mod run;
 mod tree;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     caches: Arc<caches::Caches>,
     contents: tree::Contents,
     kept: Arc<kept::Kept>,
+    turns: Arc<turns::Turns>,
     /// Builds that can be cancelled by their ids.
     running: Mutex<HashMap<String, Cancel>>,
 }

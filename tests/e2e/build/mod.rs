@@ -11,3 +11,4 @@ mod remote;
 mod remote_cache;
 mod stories;
 mod support;
+mod together;

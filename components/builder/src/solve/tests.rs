@@ -36,6 +36,11 @@ fn layer(text: &str) -> Layer {
 
 impl Worker for Pretender {
     type Error = String;
+    type Turn = ();
+
+    fn turn(&self, _: &Key) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     fn fingerprint(
         &self,
