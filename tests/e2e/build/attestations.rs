@@ -155,14 +155,54 @@ fn an_engines_own_images_say_it_when_asked() {
     assert!(!bare.join("provenance.json").exists());
 }
 
+/// A scanner that tells what it was given and the files it sees.
+const SCANNER: &str = r#"#!/bin/sh
+out="$BUILDKIT_SCAN_DESTINATION/$(basename "$BUILDKIT_SCAN_SOURCE").spdx.json"
+touch "$BUILDKIT_SCAN_SOURCE/written" 2>/dev/null && exit 9
+printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document",' > "$out"
+printf '"predicate":{"argument":"%s","size":"%s"}}' "$1" "$(cat "$BUILDKIT_SCAN_SOURCE/size")" >> "$out"
+"#;
+
 #[test]
-fn a_list_of_packages_is_refused_in_words() {
+fn a_generator_lists_packages() {
     let Some(case) = Case::new() else { return };
-    let folder = case.folder.display().to_string();
-    let output = case.bench.buildx(&["build", "--progress=plain", "--sbom=true", &folder]);
-    assert_ne!(output.code, 0);
+    let scanner = "FROM busybox\nCOPY --chmod=755 scan /scan\nENTRYPOINT [\"/scan\"]\nCMD [\"it's $HOME\"]\n";
+    let scanner = case.bench.folder("scanner", &[("Dockerfile", scanner), ("scan", SCANNER)]);
+    case.bench.build(&scanner, &["-t", "scanner"]);
+
+    let layout = case.layout("packages", &["--provenance=false", "--sbom=generator=scanner"]);
+    let index = named(&layout, &read(&layout.join("index.json"))["manifests"][0]);
+    let (image, about) = (&index["manifests"][0], named(&layout, &index["manifests"][1]));
+    assert_eq!(about["layers"][0]["annotations"]["in-toto.io/predicate-type"], "https://spdx.dev/Document");
+    let said = named(&layout, &about["layers"][0]);
+    assert_eq!(said["predicate"], json!({ "argument": "it's $HOME", "size": "11" }));
+    let digest = image["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
+    assert_eq!(said["subject"][0]["digest"]["sha256"], digest);
+    assert_eq!(named(&layout, image)["layers"].as_array().map(Vec::len), Some(2), "nothing of the scanner");
+
+    let target = case.bench.engine.root().join("listed");
+    let output = format!("type=local,dest={}", target.display());
+    case.build(&["--sbom=generator=scanner", "--provenance=mode=min", "-o", &output]);
+    assert_eq!(read(&target.join("sbom.spdx.json"))["predicate"]["size"], "11");
+    assert_eq!(read(&target.join("provenance.json"))["predicateType"], "https://slsa.dev/provenance/v0.2");
+    assert!(!target.join("written").exists());
+}
+
+#[test]
+fn a_list_without_a_generator_fails_in_words() {
+    let Some(case) = Case::new() else { return };
+    let folder =
+        case.bench.folder("bare", &[("Dockerfile", "FROM busybox\nENV A=b\n")]).display().to_string();
+    let build = |sbom: &str| {
+        let output = case.bench.buildx(&["build", "--progress=plain", sbom, &folder]);
+        assert_ne!(output.code, 0, "{output:?}");
+        output.stderr
+    };
+    let missing = build("--sbom=generator=127.0.0.1:1/none:1");
     assert!(
-        output.stderr.contains("attestation of type sbom is not supported by this builder"),
-        "{output:?}"
+        missing.contains("is not to be had (another one is named with --sbom=generator=IMAGE)"),
+        "{missing}"
     );
+    let silent = build("--sbom=generator=busybox");
+    assert!(silent.contains("generator busybox left 0 statements in /run/out"), "{silent}");
 }

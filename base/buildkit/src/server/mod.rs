@@ -24,7 +24,7 @@ use grpc::{Call, Service, Status};
 
 pub use backend::{Backend, Export, Job};
 pub use progress::Progress;
-pub use wish::{Context, Place, Wish};
+pub use wish::{Context, Place, Wish, one_word};
 
 use crate::session::Sessions;
 use crate::{control as api, gateway as bridge};

@@ -295,7 +295,10 @@ pub(super) fn check_entitlements(wanted: &[String]) -> Result<(), Status> {
 }
 
 /// Text that goes into a line of a Dockerfile.
-fn one_word(text: &str) -> Result<&str, Status> {
+///
+/// # Errors
+/// When it would be more than one word there, or none, or something other than itself.
+pub fn one_word(text: &str) -> Result<&str, Status> {
     match text.is_empty()
         || text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '$' || c == '\\')
     {

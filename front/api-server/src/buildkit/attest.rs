@@ -7,57 +7,92 @@ use engine::build::export::Statement;
 use engine::build::{Provenance, ProvenanceWish};
 use grpc::{Code, Status};
 
+use super::sbom;
+
 /// Options that are about a builder's machine, or about what is said itself.
 const LEFT_OUT: [&str; 7] =
     ["cgroup-parent", "image-resolve-mode", "platform", "cache-imports", "no-cache", "context", "filename"];
 
 /// What is to be said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Attest {
+    provenance: Option<Said>,
+    /// The image whose program lists the packages, when that is wanted.
+    pub(super) generator: Option<String>,
+}
+
+/// How it is to be said where a result comes from.
+#[derive(Debug, Clone)]
+struct Said {
     /// Only where it travels within the result: no file is written for it, and no index made.
-    pub(super) only_inline: bool,
+    only_inline: bool,
     wish: ProvenanceWish,
 }
 
 impl Attest {
-    /// Reads what a build is asked to say; nothing is none.
-    pub(super) fn read(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> Result<Option<Self>, Status> {
-        for kind in wish.attestations.keys() {
+    /// Reads what a build is asked to say.
+    pub(super) fn read(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> Result<Self, Status> {
+        let mut attest = Self::default();
+        for (kind, value) in &wish.attestations {
             match kind.as_str() {
-                "provenance" => {}
-                "sbom" => {
-                    let text = "attestation of type sbom is not supported by this builder: it would run a program of another image (build with --sbom=false)";
-                    return Err(Status::new(Code::Unimplemented, text));
+                "provenance" => {
+                    attest.provenance = provenance(value, of_wish(wish, invocation, dockerfile))?;
                 }
+                "sbom" => attest.generator = generator(value)?,
                 other => {
                     let text = format!("unknown attestation type {other:?}");
                     return Err(Status::new(Code::InvalidArgument, text));
                 }
             }
         }
-        let Some(said) = wish.attestations.get("provenance") else { return Ok(None) };
-        let mut attest = Self { only_inline: false, wish: of_wish(wish, invocation, dockerfile) };
-        // As with BuildKit: whoever asks for it without a mode gets all of it.
-        attest.wish.full = true;
-        for field in said.split(',').filter(|field| !field.is_empty()) {
-            let (name, value) = field.split_once('=').unwrap_or((field, "true"));
-            match name {
-                "mode" => attest.wish.full = mode(value)?,
-                "inline-only" => attest.only_inline = flag(name, value)?,
-                "reproducible" => attest.wish.reproducible = flag(name, value)?,
-                "builder-id" => value.clone_into(&mut attest.wish.builder),
-                "disabled" if flag(name, value)? => return Ok(None),
-                // As with BuildKit, what is not known is no error.
-                _ => {}
-            }
-        }
-        Ok(Some(attest))
+        Ok(attest)
     }
 
-    /// Where one platform's result comes from.
-    pub(super) fn provenance(&self, provenance: &Provenance) -> Statement {
-        provenance.statement(&self.wish)
+    /// Where one platform's result comes from, if that is said in what an exporter of this kind makes. Where nobody asked
+    /// for it only what goes to registries gets it; an engine's own images stay plain, too.
+    pub(super) fn provenance(&self, provenance: &Provenance, exporter: &str) -> Option<Statement> {
+        let said = self.provenance.as_ref().filter(|said| !said.only_inline || exporter == "image");
+        said.map(|said| provenance.statement(&said.wish))
     }
+
+    /// Whether something is said in any case.
+    pub(super) fn says(&self) -> bool {
+        self.generator.is_some() || self.provenance.as_ref().is_some_and(|said| !said.only_inline)
+    }
+}
+
+fn provenance(value: &str, wish: ProvenanceWish) -> Result<Option<Said>, Status> {
+    // As with BuildKit: whoever asks for it without a mode gets all of it.
+    let mut said = Said { only_inline: false, wish: ProvenanceWish { full: true, ..wish } };
+    for (name, value) in fields(value) {
+        match name {
+            "mode" => said.wish.full = mode(value)?,
+            "inline-only" => said.only_inline = flag(name, value)?,
+            "reproducible" => said.wish.reproducible = flag(name, value)?,
+            "builder-id" => value.clone_into(&mut said.wish.builder),
+            "disabled" if flag(name, value)? => return Ok(None),
+            // As with BuildKit, what is not known is no error.
+            _ => {}
+        }
+    }
+    Ok(Some(said))
+}
+
+fn generator(value: &str) -> Result<Option<String>, Status> {
+    let mut generator = sbom::USUAL.to_owned();
+    for (name, value) in fields(value) {
+        match name {
+            "generator" if !value.is_empty() => value.clone_into(&mut generator),
+            "disabled" if flag(name, value)? => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(Some(generator))
+}
+
+fn fields(value: &str) -> impl Iterator<Item = (&str, &str)> {
+    let fields = value.split(',').filter(|field| !field.is_empty());
+    fields.map(|field| field.split_once('=').unwrap_or((field, "true")))
 }
 
 fn mode(value: &str) -> Result<bool, Status> {
@@ -118,7 +153,7 @@ fn of_wish(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> ProvenanceWish {
 mod tests {
     use super::*;
 
-    fn read(kind: &str, value: &str) -> Result<Option<Attest>, Status> {
+    fn read(kind: &str, value: &str) -> Result<Attest, Status> {
         let mut wish = Wish::default();
         wish.attestations.insert(kind.into(), value.into());
         Attest::read(&wish, "id", b"FROM scratch")
@@ -126,17 +161,27 @@ mod tests {
 
     #[test]
     fn what_is_to_be_said_is_read() {
-        let default = read("provenance", "mode=min,inline-only=true").expect("reads").expect("wanted");
+        let said = |value: &str| read("provenance", value).expect("reads").provenance;
+        let default = said("mode=min,inline-only=true").expect("wanted");
         assert!(default.only_inline && !default.wish.full);
-        let all = read("provenance", "mode=max,builder-id=https://b,reproducible=true").expect("reads");
-        let all = all.expect("wanted");
+        let all = said("mode=max,builder-id=https://b,reproducible=true").expect("wanted");
         assert!(all.wish.full && all.wish.reproducible && !all.only_inline);
         assert_eq!(all.wish.builder, "https://b");
-        let bare = read("provenance", "").expect("reads").expect("wanted");
+        let bare = said("").expect("wanted");
         assert!(bare.wish.full && !bare.only_inline);
-        assert!(read("provenance", "disabled=true").expect("reads").is_none());
-        for (kind, value) in [("provenance", "mode=some"), ("sbom", ""), ("other", "")] {
+        assert!(said("disabled=true").is_none());
+        for (kind, value) in [("provenance", "mode=some"), ("sbom", "disabled=perhaps"), ("other", "")] {
             assert!(read(kind, value).is_err(), "{kind} {value}");
         }
+    }
+
+    #[test]
+    fn a_generator_is_named_or_the_usual_one() {
+        let named = |value: &str| read("sbom", value).expect("reads").generator;
+        assert_eq!(named("").as_deref(), Some(sbom::USUAL));
+        assert_eq!(named("generator=a/b:1").as_deref(), Some("a/b:1"));
+        assert_eq!(named("disabled=true"), None);
+        assert!(read("sbom", "generator=a").expect("reads").says());
+        assert!(!read("provenance", "inline-only=true").expect("reads").says());
     }
 }

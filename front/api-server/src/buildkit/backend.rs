@@ -12,6 +12,7 @@ use buildkit::server::{Backend, Export, Job, Wish};
 use buildkit::worker::{BuildkitVersion, WorkerRecord};
 use engine::Engine;
 use engine::build::Outcome;
+use engine::build::export::Statement;
 use grpc::{Code, Status};
 use oci::Platform;
 
@@ -37,7 +38,7 @@ pub(crate) struct BuiltImage {
     /// At least one.
     pub(super) parts: Vec<BuiltPart>,
     /// What is to be said about them.
-    pub(super) attest: Option<Attest>,
+    pub(super) attest: Attest,
     /// Somebody wanted the images as they were built.
     pub(super) wanted: AtomicBool,
 }
@@ -46,6 +47,8 @@ pub(crate) struct BuiltImage {
 pub(super) struct BuiltPart {
     pub(super) platform: Platform,
     pub(super) outcome: Outcome,
+    /// What packages are in it, each list with the name of its file.
+    pub(super) packages: Vec<(String, Statement)>,
 }
 
 impl BuiltImage {

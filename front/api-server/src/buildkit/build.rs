@@ -11,7 +11,7 @@ use super::backend::BuiltPart;
 use super::explain::Memory;
 use super::files::Files;
 use super::steps::Steps;
-use super::{failure, remote_cache, request};
+use super::{failure, remote_cache, request, sbom};
 
 /// Builds an image without a name for each platform, one after the other: they share the client's files and the cache.
 pub(super) fn build(
@@ -19,7 +19,7 @@ pub(super) fn build(
     memory: &Memory,
     wish: &Wish,
     job: &Job,
-) -> Result<(Vec<BuiltPart>, Option<Attest>), Status> {
+) -> Result<(Vec<BuiltPart>, Attest), Status> {
     let cancel = Cancel::default();
     let stop = cancel.clone();
     // Ending steps takes a moment; whoever says that the client is gone serves other calls too.
@@ -49,7 +49,11 @@ pub(super) fn build(
         }
         memory.take(wish, job, &platform.text(), &steps.take_told(), &|name| files.folder(name));
         let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile))?;
-        parts.push(BuiltPart { platform: platform.clone(), outcome });
+        let mut part = BuiltPart { platform: platform.clone(), outcome, packages: Vec::new() };
+        if let Some(generator) = &attest.generator {
+            part.packages = sbom::scan(engine, generator, &part, job)?;
+        }
+        parts.push(part);
     }
     Ok((parts, attest))
 }

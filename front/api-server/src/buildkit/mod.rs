@@ -18,6 +18,7 @@ mod place;
 mod reading;
 mod remote_cache;
 mod request;
+mod sbom;
 mod steps;
 mod subrequest;
 mod vertex;

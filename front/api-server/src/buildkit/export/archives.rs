@@ -18,8 +18,7 @@ impl Work<'_> {
     /// Sends the documents and blobs.
     pub(super) fn archive(&self, telling: &Telling<'_>) -> Result<Facts, Status> {
         let docker = self.export.kind == "docker";
-        let is_said = self.built.attest.as_ref().is_some_and(|attest| !attest.only_inline);
-        if docker && (is_said || self.built.parts.len() > 1) {
+        if docker && (self.built.attest.says() || self.built.parts.len() > 1) {
             let text = "docker exporter does not currently support exporting manifest lists";
             return Err(Status::new(Code::Unknown, text));
         }

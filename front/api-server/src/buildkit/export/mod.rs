@@ -69,12 +69,9 @@ impl Work<'_> {
 
     /// What is said about a result, each with the name of the file that it becomes beside files.
     fn statements(&self, part: &super::backend::BuiltPart) -> Vec<(String, Statement)> {
-        // Where nobody asked for it only what goes to registries gets it; an engine's own images stay plain, too.
-        let attest =
-            self.built.attest.as_ref().filter(|attest| !attest.only_inline || self.export.kind == "image");
-        let said =
-            attest.map(|attest| ("provenance.json".to_owned(), attest.provenance(&part.outcome.provenance)));
-        said.into_iter().collect()
+        let said = self.built.attest.provenance(&part.outcome.provenance, &self.export.kind);
+        let said = said.map(|said| ("provenance.json".to_owned(), said));
+        part.packages.iter().cloned().chain(said).collect()
     }
 
     fn exported(&self, form: &Form, telling: &Telling<'_>) -> Result<Exported, Status> {
