@@ -44,8 +44,8 @@ impl Builds<'_> {
         match Plan::new(file, &options, &mut bases) {
             Ok(plan) => Ok(plan.warnings),
             Err(PlanError::File(error)) => Err(BuildError::File(error)),
-            Err(PlanError::Base { lines, error, .. }) => {
-                Err(BuildError::Base { step: step_at(file, lines), error })
+            Err(PlanError::Base { name, lines, error }) => {
+                Err(BuildError::Base { step: step_at(file, lines, name), error })
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Why a build failed.
 
 use builder::VertexId;
+use builder::dockerfile::Lines;
 use model::ErrorKind;
 
 use crate::Error;
@@ -38,7 +39,7 @@ pub enum BuildError {
     /// An image is not to be had.
     Base {
         /// The instruction that asks for it.
-        step: FailedStep,
+        step: Box<FailedStep>,
         /// Why.
         error: Error,
     },
@@ -61,6 +62,10 @@ pub struct FailedStep {
     pub total: usize,
     /// As it is written.
     pub text: String,
+    /// Where it stands.
+    pub lines: Lines,
+    /// The image it asks for.
+    pub image: String,
 }
 
 impl BuildError {

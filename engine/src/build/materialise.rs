@@ -15,14 +15,17 @@ use crate::error::Context;
 use crate::{Error, Result};
 
 impl Job<'_> {
-    /// The files of a selection in a folder on disk; where the file or folder that was meant is.
+    /// The files of a selection in a folder on disk; where the file or folder that was meant is. What may be written
+    /// to is always a copy.
     pub(super) fn materialise(
         &self,
         selection: &Selection,
         inputs: &[State],
         folder: &Path,
+        writable: bool,
     ) -> Result<PathBuf> {
-        if let Origin::Context(name) = &selection.origin
+        if !writable
+            && let Origin::Context(name) = &selection.origin
             && let Some(path) = self.folder(name)?.plain(selection)?
         {
             return Ok(path);

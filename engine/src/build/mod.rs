@@ -206,7 +206,9 @@ impl Builds<'_> {
         let mut bases = bases::Finder { inner, request, observer, cancel, known: HashMap::new() };
         let plan = Plan::new(file, &request.options, &mut bases).map_err(|error| match error {
             PlanError::File(error) => BuildError::File(error),
-            PlanError::Base { lines, error, .. } => BuildError::Base { step: step_at(file, lines), error },
+            PlanError::Base { name, lines, error } => {
+                BuildError::Base { step: step_at(file, lines, name), error }
+            }
         })?;
         observer.planned(&plan);
         if let Some(violation) = plan.violation {
@@ -262,7 +264,7 @@ pub(crate) fn give_room(inner: &Inner) -> Result<()> {
     prune::prune(inner, &wishes).map(|_| ())
 }
 
-fn step_at(file: &Dockerfile, lines: Lines) -> FailedStep {
+fn step_at(file: &Dockerfile, lines: Lines, image: String) -> Box<FailedStep> {
     let all = file.stages.iter().flat_map(|stage| {
         let rest = stage.instructions.iter().map(|placed| (placed.lines, &placed.text));
         std::iter::once((stage.from.lines, &stage.from.text)).chain(rest)
@@ -270,7 +272,7 @@ fn step_at(file: &Dockerfile, lines: Lines) -> FailedStep {
     let all: Vec<_> = all.collect();
     let place = all.iter().position(|(at, _)| *at == lines).unwrap_or_default();
     let text = all.get(place).map(|(_, text)| (*text).clone()).unwrap_or_default();
-    FailedStep { number: place + 1, total: all.len(), text }
+    Box::new(FailedStep { number: place + 1, total: all.len(), text, lines, image })
 }
 
 /// The results of a plan, and what addresses were found to be.

@@ -251,7 +251,7 @@ fn prepare(
     match &mount.kind {
         MountKind::Bind { selection, writable } => {
             let folder = scratch.next(false);
-            let source = job.materialise(selection, inputs, &folder)?;
+            let source = job.materialise(selection, inputs, &folder, *writable)?;
             mounts.push(bind(&source, !writable));
         }
         MountKind::Cache { id, from, options } => {
@@ -278,10 +278,12 @@ fn prepare(
         }
         MountKind::Ssh(secret) => {
             let path = scratch.next(true);
-            let Some(agent) = agent(job, secret, &path)? else { return Ok(None) };
-            locks.push(agent);
+            let agent = agent(job, secret, &path)?;
+            // As with BuildKit, the variable is there even when the agent is not.
             let name = secret.variable.as_deref().unwrap_or("SSH_AUTH_SOCK");
             request.config.env.get_or_insert_default().push(format!("{name}={target}"));
+            let Some(agent) = agent else { return Ok(None) };
+            locks.push(agent);
             mounts.push(bind(&path, false));
         }
     }
@@ -289,14 +291,15 @@ fn prepare(
 }
 
 fn memory(target: &str, size: Option<u64>) -> Mount {
-    let options = |size| TmpfsOptions {
-        size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
+    let options = TmpfsOptions {
+        size_bytes: size.map(|size| i64::try_from(size).unwrap_or(i64::MAX)).unwrap_or_default(),
+        mode: 0o1777,
         ..TmpfsOptions::default()
     };
     Mount {
         kind: "tmpfs".to_owned(),
         target: target.to_owned(),
-        tmpfs_options: size.map(options),
+        tmpfs_options: Some(options),
         ..Mount::default()
     }
 }
@@ -305,9 +308,7 @@ fn memory(target: &str, size: Option<u64>) -> Mount {
 fn agent(job: &Job<'_>, secret: &Secret, path: &Path) -> Result<Option<caches::Lock>> {
     match job.request.client.agent(&secret.id, path)? {
         Some(agent) => Ok(Some(caches::Lock::of(agent))),
-        None if secret.required => {
-            Err(Error::not_found(format!("no SSH key {:?} forwarded from the client", secret.id)))
-        }
+        None if secret.required => Err(Error::not_found(format!("unset ssh forward key {}", secret.id))),
         None => Ok(None),
     }
 }

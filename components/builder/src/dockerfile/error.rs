@@ -89,10 +89,16 @@ pub enum Problem {
     MountKey { key: String, field: String },
     #[error("{reason}")]
     Mount { reason: String },
+    #[error("'from' doesn't support variable expansion, define alias stage instead")]
+    MountFrom,
     #[error("unexpected end of statement while looking for matching {what}")]
     Unmatched { what: &'static str },
     #[error("syntax error: missing '}}'")]
     MissingBrace,
+    #[error("syntax error: missing '/' in ${{}}")]
+    MissingSlash,
+    #[error("invalid pattern ({pattern}) in substitution: {reason}")]
+    Pattern { pattern: String, reason: String },
     #[error("syntax error: bad substitution")]
     BadSubstitution,
     #[error("unsupported modifier ({modifier}) in substitution")]
@@ -110,20 +116,26 @@ pub enum Problem {
     BaseName { name: String, why: String },
     #[error("base name ({base}) should not be blank")]
     BlankBase { base: String },
-    #[error(
-        "failed to parse platform {text}: {text:?}: unknown operating system or architecture: invalid argument"
-    )]
-    Platform { text: String },
+    #[error("failed to parse platform {text}: {why}")]
+    Platform { text: String, why: String },
     #[error("invalid from flag value {from}: no stage of this name or number comes before stage {index}")]
     NoSource { from: String, index: usize },
+    #[error("invalid stage index {index}")]
+    StageIndex { index: usize },
+    #[error("circular dependency detected on stage: {name}")]
+    Circular { name: String },
     #[error("cannot normalize nothing")]
     EmptyWorkdir,
     #[error("No command specified")]
     NoCommand,
     #[error("parsing produced an invalid run command: {words:?}")]
     BadRun { words: Vec<String> },
-    #[error("checksum can't be specified for multiple or non-HTTP(S) sources")]
-    Checksum,
+    #[error("checksum can't be specified for {} sources", if *several { "multiple" } else { "non-HTTP" })]
+    Checksum { several: bool },
+    #[error("{reason}")]
+    Digest { reason: String },
+    #[error("source can't be a URL for COPY")]
+    CopyAddress,
     #[error(
         "When using {keyword} with more than one source file, the destination must be a directory and end with a /"
     )]
@@ -145,6 +157,11 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether it is in a mount: then BuildKit finds it when it already knows what the instruction is.
+    fn is_of_mount(&self) -> bool {
+        matches!(self, Self::MountField { .. } | Self::MountKey { .. } | Self::Mount { .. })
+    }
+
     /// Whether Docker's builders find it before they look at instructions: then they do not say the line.
     fn is_syntactic(&self) -> bool {
         matches!(
@@ -175,7 +192,9 @@ pub struct DockerfileError {
 impl std::fmt::Display for DockerfileError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.lines {
-            Some(lines) if !self.problem.is_syntactic() && !self.is_meaning => {
+            Some(lines)
+                if !self.problem.is_syntactic() && !self.problem.is_of_mount() && !self.is_meaning =>
+            {
                 write!(out, "dockerfile parse error on line {}: {}", lines.first, self.problem)
             }
             _ => self.problem.fmt(out),

@@ -28,7 +28,7 @@ impl Glob {
             parts.push(match character {
                 '*' => Part::Star,
                 '?' => Part::Any,
-                _ if character == escape => Part::One(characters.next().unwrap_or(character)),
+                _ if character == escape => Part::One(escaped(text, characters.next(), escape)?),
                 _ => Part::One(character),
             });
         }
@@ -97,5 +97,17 @@ impl Glob {
             below = here;
         }
         below
+    }
+}
+
+/// What an escape makes plain: special characters, and what would end the pattern.
+fn escaped(text: &str, next: Option<char>, escape: char) -> Result<char, Problem> {
+    match next {
+        None => Ok(escape),
+        Some(next) if matches!(next, '*' | '?' | '}' | '/') || next == escape => Ok(next),
+        Some(next) => {
+            let reason = format!("invalid escape '{escape}{next}'");
+            Err(Problem::Pattern { pattern: text.to_owned(), reason })
+        }
     }
 }

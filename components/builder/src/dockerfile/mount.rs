@@ -130,8 +130,7 @@ impl Fields {
             ("target" | "dst" | "destination", Some(value)) => self.target = Some(value.to_owned()),
             ("source" | "src", Some(value)) => self.source = Some(value.to_owned()),
             ("from", Some(value)) if value.contains('$') => {
-                let reason = "'from' doesn't support variable expansion, define alias stage instead";
-                return Err(Problem::Mount { reason: reason.to_owned() });
+                return Err(Problem::MountFrom);
             }
             ("from", Some(value)) => self.from = Some(value.to_owned()),
             ("id", Some(value)) => self.id = Some(value.to_owned()),
@@ -181,11 +180,6 @@ impl Fields {
             "ssh" => MountKind::Ssh(access()),
             other => return bad(format!("unsupported mount type {other:?}")),
         };
-        if matches!(kind, MountKind::Bind { .. } | MountKind::Cache(_) | MountKind::Tmpfs { .. })
-            && self.target.as_deref().unwrap_or_default().is_empty()
-        {
-            return bad("target is required".to_owned());
-        }
         Ok(Mount { kind, target: self.target, source: self.source, from: self.from })
     }
 
@@ -263,7 +257,6 @@ mod tests {
         let cases = [
             ("type=bind,foo", "invalid field 'foo' must be a key=value pair"),
             ("type=bind,target=/a,foo=b", "unexpected key 'foo' in 'foo=b' (did you mean from?)"),
-            ("type=bind", "target is required"),
             ("type=nfs,target=/a", "unsupported mount type \"nfs\""),
             ("type=cache,target=/a,sharing=x", "unsupported sharing value \"x\""),
             ("type=cache,target=/a,mode=9", "invalid value 9 for mode"),

@@ -25,8 +25,10 @@ pub struct Expansion<'v> {
     pub values: &'v Values<'v>,
     /// Variables without a value stay as they are written, for whoever expands them later.
     pub keep_unset: bool,
-    /// Quotes stay where they are (the content of a heredoc has none to lose).
+    /// Quotes stay where they are.
     pub raw_quotes: bool,
+    /// Quotes are characters like all others.
+    pub plain_quotes: bool,
 }
 
 /// What an expansion gave.
@@ -142,12 +144,12 @@ impl Scanner<'_, '_> {
                 return Ok(out);
             }
             match character {
-                '\'' => {
+                '\'' if !self.expansion.plain_quotes => {
                     let text = self.single_quoted()?;
                     self.words.whole(&text);
                     out.push_str(&text);
                 }
-                '"' => {
+                '"' if !self.expansion.plain_quotes => {
                     let text = self.double_quoted()?;
                     self.words.whole(&text);
                     out.push_str(&text);
@@ -177,7 +179,7 @@ impl Scanner<'_, '_> {
         match stop {
             None => Ok(out),
             Some('}') => Err(Problem::MissingBrace),
-            Some(_) => Err(Problem::Unmatched { what: "/" }),
+            Some(_) => Err(Problem::MissingSlash),
         }
     }
 

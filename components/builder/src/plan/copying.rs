@@ -16,7 +16,12 @@ impl<B: Bases> Planner<'_, B> {
             Some(from) => self.origin(from, work, &mut inputs)?,
             None => Origin::Context(String::new()),
         };
+        let lines = work.lines.unwrap_or(Lines::one(1));
+        let at = |problem| PlanError::File(placed_problem(problem, lines));
         let wishes = self.wishes(work, "COPY", &copy.sources)?;
+        if wishes.paths.iter().any(|path| is_remote(path)) {
+            return Err(at(Problem::CopyAddress));
+        }
         if copy.from.is_none() {
             self.check_ignored(work, "Copy", &wishes.paths);
         }
@@ -43,9 +48,8 @@ impl<B: Bases> Planner<'_, B> {
             Some(text) => Some(self.expand(work, text).map_err(at)?),
             None => None,
         };
-        if checksum.is_some() && (wishes.paths.len() != 1 || !wishes.paths.iter().all(|path| is_remote(path)))
-        {
-            return Err(at(Problem::Checksum));
+        if let Some(checksum) = &checksum {
+            is_sum(checksum, &wishes.paths).map_err(at)?;
         }
         let mut selections: Vec<Selection> = Vec::new();
         for path in &wishes.paths {
@@ -135,10 +139,12 @@ impl<B: Bases> Planner<'_, B> {
                     let scope = &work.finished.scope;
                     let environment = work.environment();
                     let expansion = crate::dockerfile::Expansion {
-                        escape: self.file.directives.escape,
+                        // Whatever the file's is.
+                        escape: '\\',
                         values: &|name| scope.get(name, environment),
                         keep_unset: false,
-                        raw_quotes: true,
+                        raw_quotes: false,
+                        plain_quotes: true,
                     };
                     let text = heredoc.text();
                     let expanded = expansion
@@ -190,7 +196,7 @@ impl<B: Bases> Planner<'_, B> {
         let vertex = self.operate(work, Operation::Copy(copy), inputs);
         let style = self.options.style;
         let shell = work.finished.config.config.shell.clone();
-        let words = wishes.words(sources.link);
+        let words = wishes.words();
         let keyword = parts.keyword;
         work.finished.history.push(history::files(
             style,
@@ -234,14 +240,11 @@ impl Wishes {
     }
 
     /// What BuildKit's history says.
-    fn words(&self, link: bool) -> String {
+    fn words(&self) -> String {
         let mut text = String::new();
         let flags = [("chown", &self.owner), ("chmod", &self.mode)];
         for (name, value) in flags.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             text.push_str(&format!(" --{name}={value}"));
-        }
-        if link {
-            text.push_str(" --link");
         }
         let files = self.files.iter().map(|file| format!("<<{}", file.name));
         for word in self.paths.iter().cloned().chain(files).chain([self.written.clone()]) {
@@ -250,6 +253,26 @@ impl Wishes {
         }
         text
     }
+}
+
+/// Whether a text can be the sum of what these paths are: a digest of a file, or a commit of a repository.
+fn is_sum(text: &str, paths: &[String]) -> Result<(), Problem> {
+    match paths {
+        [path] if is_remote(path) && !is_file(path) => Ok(()),
+        [path] if is_file(path) => {
+            let digest = text.parse::<oci::Digest>();
+            digest.map(|_| ()).map_err(|error| Problem::Digest { reason: error.to_string() })
+        }
+        paths => Err(Problem::Checksum { several: paths.len() > 1 }),
+    }
+}
+
+/// Whether an address is one of a file, not of a repository.
+fn is_file(path: &str) -> bool {
+    let scheme =
+        |scheme: &str| path.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let address = path.split(['#', '?']).next().unwrap_or_default();
+    (scheme("http://") || scheme("https://")) && !address.ends_with(".git")
 }
 
 /// Whether ADD fetches it.

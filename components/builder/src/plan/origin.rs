@@ -6,7 +6,7 @@ use super::history::Past;
 use super::scope::placed_problem;
 use super::stage::{Finished, Planned, Planner, Work};
 use super::{Base, Bases, NamedContext, PlanError, Step, Style};
-use crate::dockerfile::{Lines, Problem, Stage};
+use crate::dockerfile::{DockerfileError, Lines, Problem, Stage};
 use crate::graph::Vertex;
 use crate::operation::{Operation, Origin, VertexId};
 
@@ -24,11 +24,12 @@ impl<B: Bases> Planner<'_, B> {
             return Err(at(Problem::BlankBase { base: from.base.clone() }));
         }
         let platform = match &from.platform {
-            None => self.options.platform.clone(),
-            Some(text) => {
+            // An empty one is as good as none, unless a variable made it empty.
+            Some(text) if !text.is_empty() => {
                 let text = self.globals.expand(text).map_err(at)?;
-                text.parse().map_err(|_| at(Problem::Platform { text: text.clone() }))?
+                text.parse().map_err(|error| at(no_platform(&text, &error)))?
             }
+            _ => self.options.platform.clone(),
         };
         let earlier = self.earlier(&base, index).filter(|_| self.options.context(&base).is_none());
         let context = self.options.context(&base).is_some().then(|| base.clone());
@@ -112,13 +113,16 @@ impl<B: Bases> Planner<'_, B> {
             lines,
             error,
         })?;
-        let key = format!("{name} {}", platform.text());
+        // Several names may be one image's.
+        let whole = name.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
+        let whole = whole.unwrap_or_else(|_| name.to_owned());
         let graph = &mut self.graph;
-        let vertex = *self.images.entry(key).or_insert_with_key(|key| {
+        let key = format!("{whole} {}", platform.text());
+        let vertex = *self.images.entry(key).or_insert_with(|| {
             graph.add(Vertex {
-                operation: Operation::Source(key.clone()),
+                operation: Operation::Source(format!("{name} {}", platform.text())),
                 inputs: Vec::new(),
-                name: format!("FROM {name}"),
+                name: format!("FROM {whole}"),
                 ignore_cache: false,
                 layers: Some(std::sync::Arc::clone(&base.layers)),
             })
@@ -142,11 +146,11 @@ impl<B: Bases> Planner<'_, B> {
         inputs: &mut Vec<VertexId>,
     ) -> Planned<Origin, B> {
         let lines = work.lines.unwrap_or(Lines::one(1));
-        if let Some(NamedContext::Folder(name)) = self.options.context(from) {
-            return Ok(Origin::Context(name.clone()));
-        }
         let named = self.options.context(from);
         let is_alone = std::mem::replace(&mut self.is_alone, false);
+        if let Some(NamedContext::Folder(name)) = named {
+            return Ok(Origin::Context(name.clone()));
+        }
         let earlier = self.earlier(from, work.index).or_else(|| {
             let number = from.parse::<usize>().ok()?;
             (number < work.index).then_some(number)
@@ -164,10 +168,14 @@ impl<B: Bases> Planner<'_, B> {
             _ if from.parse::<usize>().is_ok()
                 || from.eq_ignore_ascii_case(work.name.as_deref().unwrap_or_default()) =>
             {
-                let problem = Problem::NoSource { from: from.to_owned(), index: work.index };
-                return Err(placed_problem(problem, lines).into());
+                return Err(self.no_source(from, work, lines).into());
             }
             _ if from == "scratch" => None,
+            _ if self.options.style == Style::BuildKit && from.parse::<oci::Reference>().is_err() => {
+                let why = from.parse::<oci::Reference>().err().map(|error| error.to_string());
+                let problem = Problem::BaseName { name: from.to_owned(), why: why.unwrap_or_default() };
+                return Err(placed_problem(problem, lines).into());
+            }
             _ => Some(self.image(from, &self.options.platform.clone(), lines)?.0),
         };
         // A stage without files is an empty root.
@@ -178,6 +186,21 @@ impl<B: Bases> Planner<'_, B> {
             inputs.len() - 1
         });
         Ok(Origin::Input(place))
+    }
+
+    /// Why a name or a number means no stage before this one.
+    fn no_source(&self, from: &str, work: &Work, lines: Lines) -> DockerfileError {
+        let is_classic = self.options.style == Style::Classic;
+        match from.parse::<usize>() {
+            _ if is_classic => {
+                placed_problem(Problem::NoSource { from: from.to_owned(), index: work.index }, lines)
+            }
+            Ok(index) if index != work.index => Problem::StageIndex { index }.into(),
+            _ => {
+                let name = work.name.clone().unwrap_or_else(|| format!("stage-{}", work.index));
+                placed_problem(Problem::Circular { name }, lines)
+            }
+        }
     }
 
     /// A root without files.
@@ -193,4 +216,19 @@ impl<B: Bases> Planner<'_, B> {
             })
         })
     }
+}
+
+/// What is wrong with a platform, in the words of Docker's builders.
+fn no_platform(text: &str, error: &oci::platform::PlatformError) -> Problem {
+    let why = match error {
+        oci::platform::PlatformError::Component { part, .. } if text.starts_with(part.as_str()) => format!(
+            "{part:?} is an invalid OS component of {text:?}: OSAndVersion specifier component must match \
+             \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument"
+        ),
+        oci::platform::PlatformError::Unknown { .. } if !text.contains('/') => {
+            format!("{text:?}: unknown operating system or architecture: invalid argument")
+        }
+        error => error.to_string(),
+    };
+    Problem::Platform { text: text.to_owned(), why }
 }

@@ -5,7 +5,8 @@ use super::scope::{PROXIES, placed_problem};
 use super::stage::{Planner, Work};
 use super::{Bases, PlanError, Style};
 use crate::dockerfile::{
-    Access, Command, Heredoc, Lines, Mount as Written, MountKind as WrittenKind, Problem, Run,
+    Access, Command, DockerfileError, Heredoc, Lines, Mount as Written, MountKind as WrittenKind, Problem,
+    Run,
 };
 use crate::operation::{Exec, Inline, Mount, MountKind, Operation, Origin, Secret, Selection, VertexId};
 
@@ -80,8 +81,17 @@ impl<B: Bases> Planner<'_, B> {
 
     /// Proxies the build was given: commands get them, but nothing remembers them.
     fn proxies(&self) -> Vec<String> {
-        let given = &self.options.arguments;
-        let one = |name: &&str| Some(format!("{name}={}", given.get(*name)?.as_ref()?));
+        let given = |name: &str| self.options.arguments.get(name).cloned().flatten();
+        let one = |name: &&str| {
+            let value = match self.options.style {
+                Style::Classic => given(name)?,
+                // Programs look for capitals or not: what is given as one is there as both.
+                Style::BuildKit => given(name)
+                    .or_else(|| given(&name.to_lowercase()))
+                    .or_else(|| given(&name.to_uppercase()))?,
+            };
+            Some(format!("{name}={value}"))
+        };
         PROXIES.iter().filter_map(one).collect()
     }
 
@@ -97,6 +107,8 @@ impl<B: Bases> Planner<'_, B> {
         inputs: &mut Vec<VertexId>,
     ) -> Result<Mount, PlanError<B::Error>> {
         let lines = work.lines.unwrap_or(Lines::one(1));
+        // BuildKit takes any mount that is of no stage for another stage, but for those of triggers.
+        self.is_alone &= mount.from.is_some() || work.is_trigger;
         let expand = |text: &Option<String>| {
             let text = text.as_deref().map(|text| self.expand(work, text)).transpose();
             text.map_err(|problem| placed_problem(problem, lines))
@@ -120,7 +132,8 @@ impl<B: Bases> Planner<'_, B> {
                 MountKind::Bind { selection: one(origin, path), writable: *writable }
             }
             WrittenKind::Cache(options) => {
-                let id = expand(&options.id)?.or_else(|| target.clone()).unwrap_or_default();
+                let of_target = || target.as_deref().map(|target| target.trim_end_matches('/').to_owned());
+                let id = expand(&options.id)?.or_else(of_target).unwrap_or_default();
                 let from = match &mount.from {
                     Some(from) => Some(one(self.origin(from, work, inputs)?, path)),
                     None => None,
@@ -141,7 +154,11 @@ impl<B: Bases> Planner<'_, B> {
                 return Ok(Mount { target, kind: MountKind::Ssh(secret) });
             }
         };
-        Ok(Mount { target: place(target), kind })
+        let target = place(target);
+        if model::path::clean(&target) == "/" {
+            return Err(over_root(lines).into());
+        }
+        Ok(Mount { target, kind })
     }
 
     pub(super) fn workdir(&mut self, work: &mut Work, text: &str) -> Result<(), PlanError<B::Error>> {
@@ -175,6 +192,11 @@ impl<B: Bases> Planner<'_, B> {
         work.finished.history.push(history::new(style, words, vertex));
         Ok(())
     }
+}
+
+/// A mount would cover the whole root.
+fn over_root(lines: Lines) -> DockerfileError {
+    placed_problem(Problem::Mount { reason: "invalid mount target \"/\"".to_owned() }, lines)
 }
 
 /// A secret, and the file it is in, if it is in one.

@@ -204,7 +204,8 @@ pub(super) fn expand_noting(
         }
         value
     };
-    let expansion = Expansion { escape, values: &values, keep_unset: false, raw_quotes: false };
+    let expansion =
+        Expansion { escape, values: &values, keep_unset: false, raw_quotes: false, plain_quotes: false };
     let expanded = expansion.expand(text).map_err(|problem| of_word(text, problem))?;
     Ok(Noted { text: expanded.text, set: set.take(), unset: expanded.unset })
 }

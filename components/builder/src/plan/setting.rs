@@ -191,6 +191,7 @@ impl<B: Bases> Planner<'_, B> {
         held.dedup();
         written.sort();
         found.sort();
+        found.dedup();
         let style = self.options.style;
         Ok(match style {
             Style::Classic => format!("EXPOSE {}", written.join(" ")),

@@ -18,7 +18,12 @@ impl<B: Bases> Planner<'_, B> {
         }
         let keyword = placed.keyword();
         let rest = placed.text.trim_start().get(keyword.len()..).unwrap_or_default();
-        let text = format!("{}{rest}", keyword.to_uppercase());
+        // A trigger has the texts it was written with below its line.
+        let rest = rest.lines().next().unwrap_or_default();
+        let mut text = format!("{}{rest}", keyword.to_uppercase());
+        if let Instruction::Run(run) = &placed.value {
+            text.push_str(&script(run));
+        }
         // A command's own quotes and variables are its shell's.
         let is_command = matches!(placed.value, Instruction::Run(_));
         let environment = work.environment();
@@ -27,12 +32,9 @@ impl<B: Bases> Planner<'_, B> {
             values: &|name| work.finished.scope.get(name, environment),
             keep_unset: is_command,
             raw_quotes: is_command,
+            plain_quotes: false,
         };
-        let mut shown = expansion.expand(&text).map_or(text, |expanded| expanded.text);
-        if let Instruction::Run(run) = &placed.value {
-            shown.push_str(&script(run));
-        }
-        shown
+        expansion.expand(&text).map_or(text, |expanded| expanded.text)
     }
 }
 

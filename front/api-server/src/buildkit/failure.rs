@@ -3,11 +3,11 @@
 use builder::dockerfile::Lines;
 use buildkit::errdefs;
 use buildkit::ops::{Position, Range, SourceInfo};
-use engine::build::BuildError;
+use engine::build::{BuildError, FailedStep};
 use grpc::{Code, Status};
 use model::{ErrorKind, Kinded as _};
 
-use super::steps::Steps;
+use super::steps::{Steps, whole_name};
 
 /// A failure without a place. Clients put all other codes before the text.
 pub(super) fn plain(error: &engine::Error) -> Status {
@@ -20,15 +20,8 @@ pub(super) fn plan(error: &BuildError, file: &SourceInfo) -> Status {
     match error {
         BuildError::Cancelled => Status::new(Code::Cancelled, "context canceled"),
         BuildError::File(error) => dockerfile(error, file),
-        BuildError::Base { step, error } => {
-            let name = step.text.split_whitespace().nth(1).unwrap_or_default();
-            let text = format!("{name}: failed to resolve source metadata: {}", error.message());
-            let status = Status::new(Code::Unknown, text);
-            match lines_of(&step.text, file) {
-                Some(lines) => status.with_detail(errdefs::source(file, &[range(lines)])),
-                None => status,
-            }
-        }
+        BuildError::Base { step, error } => Status::new(Code::Unknown, no_base(step, error.message()))
+            .with_detail(errdefs::source(file, &[range(step.lines)])),
         BuildError::Engine(error) | BuildError::Step { error, .. } | BuildError::Refused { error, .. } => {
             plain(error)
         }
@@ -39,13 +32,22 @@ pub(super) fn plan(error: &BuildError, file: &SourceInfo) -> Status {
 /// A failed build.
 pub(super) fn status(error: &BuildError, steps: &Steps<'_>, file: &SourceInfo) -> Status {
     match error {
+        BuildError::Step { vertex, error } if steps.command(*vertex).is_some() => {
+            at_step(not_begun(error, *vertex, steps), *vertex, steps, file)
+        }
+        // A source elsewhere that does not answer.
+        BuildError::Step { vertex, error } if error.message().starts_with("Get \"") => {
+            let text = format!("failed to load cache key: {}", error.message());
+            steps.failed(*vertex, &text);
+            Status::new(Code::Unknown, text).with_detail(errdefs::vertex(&steps.digest(*vertex)))
+        }
         BuildError::Exit { vertex, .. }
         | BuildError::Step { vertex, .. }
         | BuildError::Refused { vertex, .. } => at_step(plan(error, file), *vertex, steps, file),
         error => {
             let status = plan(error, file);
             if let BuildError::Base { step, .. } = error {
-                steps.base_failed(&step.text, &status.message);
+                steps.base_failed(&step.image, &status.message);
             }
             status
         }
@@ -56,6 +58,23 @@ fn exit(command: &[String], code: i32) -> Status {
     let command = command.join(" ");
     let text = format!("process {command:?} did not complete successfully: exit code: {code}");
     Status::new(Code::Unknown, text)
+}
+
+/// A command that could not even begin: what the runtime says is told as the command's own output.
+fn not_begun(error: &engine::Error, vertex: builder::VertexId, steps: &Steps<'_>) -> Status {
+    const BEFORE: &str = "unable to start container process: ";
+    let command = steps.command(vertex).unwrap_or_default();
+    let message = error.message();
+    if let Some((_, why)) = message.split_once(BEFORE) {
+        steps.complain(vertex, &format!("runc run failed: {BEFORE}{}", why.trim_end_matches(": unknown")));
+        return exit(&command, 1);
+    }
+    if message.starts_with("unable to find ") {
+        let command = command.join(" ");
+        let text = format!("process {command:?} did not complete successfully: {message}");
+        return Status::new(Code::Unknown, text);
+    }
+    plain(error)
 }
 
 /// A Dockerfile that is none.
@@ -76,11 +95,17 @@ fn at_step(status: Status, vertex: builder::VertexId, steps: &Steps<'_>, file: &
     }
 }
 
-/// Where a line of the file stands.
-fn lines_of(text: &str, file: &SourceInfo) -> Option<Lines> {
-    let data = std::str::from_utf8(&file.data).ok()?;
-    let place = data.lines().position(|line| line.trim() == text.trim())?;
-    Some(Lines { first: place + 1, last: place + 1 })
+/// Why an image is not to be had.
+fn no_base(step: &FailedStep, message: &str) -> String {
+    let image = whole_name(&step.image);
+    // The registry did not answer at all.
+    let request = if message.starts_with("Get \"") { "failed to do request: " } else { "" };
+    let text = format!("failed to resolve source metadata for {image}: {request}{message}");
+    // What the image is called in the file, unless that is a named context.
+    match step.text.split_whitespace().any(|word| word == step.image) {
+        true => format!("{}: {text}", step.image),
+        false => text,
+    }
 }
 
 /// Lines as a place in a file.

@@ -303,6 +303,10 @@ fn transfer(
             let reading = if word == "dockerfile" { "failed to read dockerfile: " } else { "" };
             Status::new(Code::Unknown, format!("{reading}no local sources enabled"))
         }
+        SyncError::Peer(status) if status.code == Code::Unknown => {
+            let text = format!("rpc error: code = Unknown desc = {}", status.message);
+            Status::new(Code::Unknown, text)
+        }
         SyncError::Peer(status) => status,
         error => Status::new(Code::Unknown, model::error::chain(&error)),
     })?;

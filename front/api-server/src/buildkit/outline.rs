@@ -151,7 +151,8 @@ impl<'o> Outline<'o> {
             value
         };
         let escape = self.file.directives.escape;
-        let expansion = Expansion { escape, values: &lookup, keep_unset: false, raw_quotes: false };
+        let expansion =
+            Expansion { escape, values: &lookup, keep_unset: false, raw_quotes: false, plain_quotes: false };
         let expanded = expansion.expand(text).map_or_else(|_| text.to_owned(), |expanded| expanded.text);
         (expanded, used.into_inner())
     }

@@ -35,6 +35,7 @@ pub(super) struct Steps<'b> {
 struct State {
     vertices: HashMap<VertexId, Vertex>,
     lines: HashMap<VertexId, Lines>,
+    commands: HashMap<VertexId, Vec<String>>,
     /// Images that are being looked for, by their whole names.
     fetching: BTreeMap<String, Fetching>,
     failure: Option<Status>,
@@ -65,6 +66,16 @@ impl<'b> Steps<'b> {
     /// Where the instruction of a step stands.
     pub(super) fn lines(&self, vertex: VertexId) -> Option<Lines> {
         self.lock().lines.get(&vertex).copied()
+    }
+
+    /// The words of a step that runs a command.
+    pub(super) fn command(&self, vertex: VertexId) -> Option<Vec<String>> {
+        self.lock().commands.get(&vertex).cloned()
+    }
+
+    /// A line of a step, as if its command had written it.
+    pub(super) fn complain(&self, vertex: VertexId, line: &str) {
+        self.job.progress.log(&self.digest(vertex), 2, format!("{line}\n").as_bytes());
     }
 
     /// The name of a step in the news.
@@ -154,12 +165,17 @@ impl<'b> Steps<'b> {
         plan.steps.iter().filter_map(name).collect()
     }
 
-    /// The image that an instruction begins with was not to be had.
-    pub(super) fn base_failed(&self, from: &str, error: &str) {
+    /// An image was not to be had.
+    pub(super) fn base_failed(&self, image: &str, error: &str) {
         let mut state = self.lock();
-        let named = from.split_whitespace().skip(1).find(|word| !word.starts_with("--")).unwrap_or_default();
-        let name = whole_name(named);
-        let title = Fetching::title(&name);
+        let name = whole_name(image);
+        let mut contexts = self.wish.contexts.iter();
+        let context =
+            contexts.find(|(_, context)| matches!(context, Context::Image(known) if known == image));
+        let title = match context {
+            Some((known, _)) => format!("[context {known}] load metadata for {image}"),
+            None => Fetching::title(&name),
+        };
         state.fetching.entry(name).or_insert_with(|| Fetching::new(title, self.began));
         for fetching in std::mem::take(&mut state.fetching).into_values() {
             self.job.progress.vertex(fetching.end(error));
@@ -188,6 +204,9 @@ impl Observer for Steps<'_> {
             let name = names.get(&id).or_else(|| contexts.get(&id)).cloned();
             let name = name.unwrap_or_else(|| planned.name.clone());
             state.told.plan(id, &name, planned);
+            if let Operation::Exec(exec) = &planned.operation {
+                state.commands.insert(id, exec.arguments.clone());
+            }
             let inputs = planned.inputs.iter();
             let inputs =
                 inputs.filter_map(|input| state.vertices.get(input)).map(|input| input.digest.clone());
@@ -200,7 +219,10 @@ impl Observer for Steps<'_> {
             };
             let is_scratch =
                 matches!(&planned.operation, Operation::Source(_)) && planned.name == "FROM scratch";
-            if !is_scratch {
+            // That the files came is told already.
+            let is_context =
+                matches!(&planned.operation, Operation::Copy(_)) && planned.name.starts_with("[context ");
+            if !is_scratch && !is_context {
                 self.job.progress.vertex(news.clone());
                 state.vertices.insert(id, news);
             }
@@ -311,7 +333,7 @@ fn text(step: &Step) -> String {
 }
 
 /// The whole name of an image.
-fn whole_name(name: &str) -> String {
+pub(super) fn whole_name(name: &str) -> String {
     let whole = name.parse::<oci::Reference>().map(|reference| reference.or_latest().canonical());
     whole.unwrap_or_else(|_| name.to_owned())
 }

@@ -17,7 +17,7 @@ fn value(name: &str) -> Option<String> {
 }
 
 fn expansion() -> Expansion<'static> {
-    Expansion { escape: '\\', values: &value, keep_unset: false, raw_quotes: false }
+    Expansion { escape: '\\', values: &value, keep_unset: false, raw_quotes: false, plain_quotes: false }
 }
 
 fn text(source: &str) -> Result<String, String> {
