@@ -84,17 +84,36 @@ impl Build {
         let build = std::mem::take(self);
         if !build.failed {
             let mut steps: Vec<Step> = build.steps.into_values().collect();
-            steps.retain(|step| step.name.starts_with('[') && !step.name.starts_with("[internal]"));
+            for step in &mut steps {
+                step.name = without_stage(&step.name).to_owned();
+            }
+            steps.retain(|step| is_image(&step.name) || step.name.starts_with('['));
+            steps.retain(|step| !step.name.starts_with("[internal]"));
             steps.sort_by(|one, other| one.name.cmp(&other.name));
+            // A folder is asked for once, or once for each step that needs something of it.
+            steps.dedup_by(|one, other| one.name == other.name && one.name.starts_with("[context "));
             for step in steps {
                 // Whether an image was looked at before says nothing about the build.
-                let known = if step.known && !step.name.contains("] FROM ") { " CACHED" } else { "" };
+                let known = step.known && !is_image(&step.name) && !step.name.starts_with("[context ");
+                let known = if known { " CACHED" } else { "" };
                 out.push(format!("S| {}{known}", step.name));
                 out.extend(step.lines.iter().map(|line| format!("S|   {line}")));
             }
         }
         out.extend(build.others);
     }
+}
+
+/// A step's name; that of an image without the stage: of several that begin with it, it is told as any one's.
+fn without_stage(name: &str) -> &str {
+    match name.split_once("] FROM ") {
+        Some((stage, _)) if stage.contains(' ') => name.get(stage.len() + 2..).unwrap_or_default(),
+        _ => name,
+    }
+}
+
+fn is_image(name: &str) -> bool {
+    name.starts_with("FROM ") || name.contains("] FROM ")
 }
 
 /// A line without the names that a builder gives its states, without the place of buildx, the words of the
@@ -150,6 +169,14 @@ mod tests {
                 "2| more",
                 "[0]",
             ],
+        );
+    }
+
+    #[test]
+    fn images_belong_to_no_stage() {
+        check(
+            "2| #0 building\n2| #1 [build 1/2] FROM x\n2| #1 CACHED\n2| #2 FROM y\n2| #3 [stage-1 2/2] COPY a b\n[0]",
+            &["S| FROM x", "S| FROM y", "S| [stage-1 2/2] COPY a b", "[0]"],
         );
     }
 
