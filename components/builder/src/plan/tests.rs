@@ -245,11 +245,14 @@ fn named_contexts_are_found_by_every_form_of_their_name() {
     let options = Options { contexts, ..options(Style::BuildKit) };
     for written in ["alpine", "alpine:latest", "docker.io/library/alpine:latest"] {
         let plan = plan_with(&format!("FROM {written}\nRUN x\n"), &options).expect("plans");
-        assert!(plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM other:1"), "{written}");
+        assert!(
+            plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM docker.io/library/other:1"),
+            "{written}"
+        );
         assert_eq!(plan.steps[0].context.as_deref(), Some(written));
     }
     let plan = plan_with("FROM alpine:3\n", &options).expect("plans");
-    assert!(plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM alpine:3"));
+    assert!(plan.graph.vertices().any(|(_, vertex)| vertex.name == "FROM docker.io/library/alpine:3"));
     assert_eq!(plan.steps[0].context, None);
     let plan = plan_with("FROM src AS s\nRUN x\n", &options).expect("plans");
     let origins: Vec<Origin> = plan

@@ -45,10 +45,13 @@ pub(super) fn build(
         let steps = Steps::new(job, wish, &files, &cancel, shown);
         let outcome = builds.build(&request, &received, &steps, &cancel);
         if let Some(failure) = steps.failure() {
+            steps.end();
             return Err(failure);
         }
         memory.take(wish, job, &platform.text(), &steps.take_told(), &|name| files.folder(name));
-        let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile))?;
+        let outcome = outcome.map_err(|error| failure::status(&error, &steps, &files.dockerfile));
+        steps.end();
+        let outcome = outcome?;
         let mut part = BuiltPart { platform: platform.clone(), outcome, packages: Vec::new() };
         if let Some(generator) = &attest.generator {
             part.packages = sbom::scan(engine, generator, &part, job)?;

@@ -38,6 +38,8 @@ struct State {
     commands: HashMap<VertexId, Vec<String>>,
     /// Images that are being looked for, by their whole names.
     fetching: BTreeMap<String, Fetching>,
+    /// Steps that have failed, but nobody said yet why; clients would take them for done.
+    unsaid: BTreeSet<VertexId>,
     failure: Option<Status>,
     told: Told,
 }
@@ -85,7 +87,16 @@ impl<'b> Steps<'b> {
 
     /// A step failed, and now it is known why.
     pub(super) fn failed(&self, vertex: VertexId, error: &str) {
+        self.lock().unsaid.remove(&vertex);
         self.change(vertex, |vertex| error.clone_into(&mut vertex.error));
+    }
+
+    /// Nothing more will happen: what failed without a reason of its own was stopped for the one that is known.
+    pub(super) fn end(&self) {
+        let stopped = std::mem::take(&mut self.lock().unsaid);
+        for vertex in stopped {
+            self.failed(vertex, "context canceled");
+        }
     }
 
     fn change(&self, vertex: VertexId, change: impl FnOnce(&mut Vertex)) {
@@ -240,6 +251,15 @@ impl Observer for Steps<'_> {
             self.lock().told.end(vertex, done);
         }
         let now = Some(SystemTime::now().into());
+        if matches!(event, Event::Failed) {
+            let mut state = self.lock();
+            let State { vertices, unsaid, .. } = &mut *state;
+            if let Some(news) = vertices.get_mut(&vertex) {
+                news.completed = now;
+                unsaid.insert(vertex);
+            }
+            return;
+        }
         self.change(vertex, |vertex| match event {
             Event::Started => vertex.started = now,
             Event::Finished(done) => {
@@ -247,7 +267,7 @@ impl Observer for Steps<'_> {
                 vertex.completed = now;
                 vertex.cached = done.cached;
             }
-            Event::Failed => vertex.completed = now,
+            Event::Failed => {}
         });
     }
 
