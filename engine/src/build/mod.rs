@@ -110,8 +110,8 @@ pub struct Outcome {
     pub epoch: Option<model::Timestamp>,
     /// What was done for it, for whoever wants it elsewhere.
     pub steps: Vec<remote_cache::CachedStep>,
-    /// Where it comes from.
-    pub provenance: Provenance,
+    /// Where it comes from, if somebody wants to know.
+    pub provenance: Option<Provenance>,
 }
 
 /// Ends a build from outside.
@@ -218,7 +218,9 @@ impl Builds<'_> {
         let worked = work(inner, request, &received.folders, observer, cancel, &plan, &imports)?;
         let (results, fetched) = worked;
         let platform = &request.options.platform;
-        let provenance = Provenance::new(&plan, &results, &bases.known, platform, &fetched, started);
+        let provenance = request
+            .provenance
+            .then(|| Provenance::new(&plan, &results, &bases.known, platform, &fetched, started));
         let outcome = keep(inner, request, &plan, &results, epoch, &imports, provenance)?;
         image::gc::schedule(inner);
         Ok(outcome)
@@ -322,7 +324,7 @@ fn keep(
     results: &[Option<builder::solve::Done>],
     epoch: Option<model::Timestamp>,
     imports: &remote_cache::Imports<'_>,
-    provenance: Provenance,
+    provenance: Option<Provenance>,
 ) -> Result<Outcome> {
     let mut built = plan.image(results);
     if let Some(latest) = epoch {

@@ -51,6 +51,8 @@ pub struct BuildRequest {
     pub client: Arc<dyn Client>,
     /// Results from elsewhere.
     pub imports: Vec<Arc<ImportedCache>>,
+    /// Somebody wants to know where the result comes from.
+    pub provenance: bool,
 }
 
 /// What only the client of a build has.

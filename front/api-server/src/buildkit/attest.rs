@@ -55,6 +55,11 @@ impl Attest {
         said.map(|said| provenance.statement(&said.wish))
     }
 
+    /// Whether it may be said where a result comes from.
+    pub(super) fn wants_provenance(&self) -> bool {
+        self.provenance.is_some()
+    }
+
     /// Whether something is said in any case.
     pub(super) fn says(&self) -> bool {
         self.generator.is_some() || self.provenance.as_ref().is_some_and(|said| !said.only_inline)

@@ -30,6 +30,7 @@ pub(super) fn build(
     let attest = Attest::read(wish, &job.reference, &files.dockerfile.data)?;
     let platforms = request::platforms(wish)?;
     let mut request = request::request(wish, job, &files)?;
+    request.provenance = attest.wants_provenance();
     if let Err(error) = Dockerfile::read(&files.dockerfile.data) {
         return Err(failure::dockerfile(&error, &files.dockerfile));
     }

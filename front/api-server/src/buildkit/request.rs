@@ -54,6 +54,7 @@ pub(super) fn request(wish: &Wish, job: &Job, files: &Files) -> Result<BuildRequ
         build_id: job.reference.clone(),
         client: Arc::new(SessionClient { job: job.clone(), wants_shell: wish.debug }),
         imports: Vec::new(),
+        provenance: false,
     })
 }
 

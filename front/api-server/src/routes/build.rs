@@ -166,6 +166,7 @@ fn request(call: &Call<'_, '_>) -> Result<BuildRequest, Failure> {
         build_id: query.text("buildid").to_owned(),
         client: Arc::new(Keyring(keyring)),
         imports: Vec::new(),
+        provenance: false,
     })
 }
 

@@ -69,7 +69,8 @@ impl Work<'_> {
 
     /// What is said about a result, each with the name of the file that it becomes beside files.
     fn statements(&self, part: &super::backend::BuiltPart) -> Vec<(String, Statement)> {
-        let said = self.built.attest.provenance(&part.outcome.provenance, &self.export.kind);
+        let known = part.outcome.provenance.as_ref();
+        let said = known.and_then(|known| self.built.attest.provenance(known, &self.export.kind));
         let said = said.map(|said| ("provenance.json".to_owned(), said));
         part.packages.iter().cloned().chain(said).collect()
     }
