@@ -1,20 +1,24 @@
 //! Unpacks a tar stream below a directory.
 
 mod attributes;
+mod beside;
 mod node;
 mod remove;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use linux::root::RootDir;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{ArchiveError, Result};
+use crate::extract::beside::{Beside, Job};
+use crate::extract::node::Done;
 use crate::overlay::{Mark, mark};
 use crate::reader::Reader;
 use crate::{Entry, EntryKind, IdMap, Limits};
@@ -48,6 +52,8 @@ pub struct ExtractOptions {
     pub whiteouts: Whiteouts,
     /// Fail when a directory would replace something else, or something else a directory.
     pub no_overwrite_dir_non_dir: bool,
+    /// The target is empty and nobody else's: files may be made side by side.
+    pub fresh: bool,
     /// Another name for the archive's first path component (the base name of a copy).
     pub rename_root: Option<OsString>,
     /// The tree is one of this user namespace, seen from outside: owners of the archive are meant inside.
@@ -59,7 +65,7 @@ pub struct ExtractOptions {
 impl ExtractOptions {
     /// For a layer into a fresh directory.
     pub fn layer() -> Self {
-        Self { whiteouts: Whiteouts::Overlay, ..Self::copy() }
+        Self { whiteouts: Whiteouts::Overlay, fresh: true, ..Self::copy() }
     }
 
     /// For a copy into an existing tree, as root.
@@ -68,6 +74,7 @@ impl ExtractOptions {
             owner: Owner::Archive,
             whiteouts: Whiteouts::Plain,
             no_overwrite_dir_non_dir: false,
+            fresh: false,
             rename_root: None,
             id_map: None,
             limits: Limits::DEFAULT,
@@ -87,42 +94,92 @@ pub struct Summary {
     pub entries: u64,
     /// Bytes of file content.
     pub bytes: u64,
+    /// What was made below the target. None when members met what was there already, or directories without a member
+    /// of their own: then it takes a look at the files.
+    pub made: Option<Made>,
+}
+
+/// Files that were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Bytes in them, as `st_size` says.
+    pub size: u64,
+    /// Bytes on disk, as `st_blocks` says.
+    pub disk: u64,
+    /// How many, with directories.
+    pub inodes: u64,
+}
+
+impl std::ops::AddAssign for Made {
+    fn add_assign(&mut self, other: Self) {
+        self.size += other.size;
+        self.disk += other.disk;
+        self.inodes += other.inodes;
+    }
+}
+
+impl Made {
+    /// Counts a file that is not a directory.
+    fn add(&mut self, stat: &Stat) {
+        self.size += stat.st_size.cast_unsigned();
+        self.disk += disk_of(stat);
+        self.inodes += 1;
+    }
+}
+
+fn disk_of(stat: &Stat) -> u64 {
+    stat.st_blocks.cast_unsigned() * 512
 }
 
 /// Unpacks an uncompressed tar stream to `base` below `root`. Links met in names resolve inside `root`; a member
 /// whose name leads out of `base` is refused. The stream is read to its end.
 pub fn extract(source: impl Read, root: &RootDir, base: &Path, options: &ExtractOptions) -> Result<Summary> {
     let mut reader = Reader::new(source, options.limits);
-    let mut extraction =
-        Extraction { root, base, options, parent: None, times: Vec::new(), summary: Summary::default() };
-    while let Some(entry) = reader.next_entry()? {
-        extraction.entry(&entry, &mut reader)?;
-        extraction.summary.entries += 1;
-        extraction.summary.bytes += entry.size;
-    }
-    extraction.set_directory_times();
-    reader.drain()?;
-    Ok(extraction.summary)
+    let summary = Summary { made: Some(Made::default()), ..Summary::default() };
+    std::thread::scope(|scope| {
+        let beside = Beside::new(scope, options);
+        let mut extraction =
+            Extraction { root, base, options, parent: None, times: Vec::new(), summary, beside };
+        while let Some(entry) = reader.next_entry()? {
+            extraction.summary.entries += 1;
+            extraction.summary.bytes += entry.size;
+            extraction.entry(entry, &mut reader)?;
+        }
+        extraction.one_by_one()?;
+        extraction.set_directory_times();
+        reader.drain()?;
+        Ok(extraction.summary)
+    })
 }
 
-struct Extraction<'a> {
+struct Extraction<'scope, 'a> {
     root: &'a RootDir,
     base: &'a Path,
     options: &'a ExtractOptions,
     /// The directory of the last member: most members are beside each other.
-    parent: Option<(PathBuf, OwnedFd)>,
+    parent: Option<Arc<Parent>>,
     /// Times of directories, set at the end because making members changes them.
     times: Vec<(PathBuf, i64, u32)>,
     summary: Summary,
+    /// Makes files aside, as long as that is possible.
+    beside: Option<Beside<'scope, 'a>>,
 }
 
-impl Extraction<'_> {
-    fn entry(&mut self, entry: &Entry, reader: &mut Reader<impl Read>) -> Result<()> {
+/// A directory that members are made in.
+struct Parent {
+    path: PathBuf,
+    directory: OwnedFd,
+    inode: u64,
+}
+
+impl Extraction<'_, '_> {
+    fn entry(&mut self, entry: Entry, reader: &mut Reader<impl Read>) -> Result<()> {
         let path = self.renamed(clean(&entry.path)?);
-        let Some(name) = path.file_name() else { return self.root_entry(entry) };
+        let Some(name) = path.file_name() else { return self.root_entry(&entry) };
         let parent_path = path.parent().unwrap_or(Path::new(""));
         self.enter(parent_path)?;
-        let Some((_, parent)) = &self.parent else { return Ok(()) };
+        let Some(parent) = self.parent.clone() else { return Ok(()) };
+        let parent_fd = parent.directory.as_fd();
         let failed = |operation| {
             let path = path.clone();
             move |error: Errno| ArchiveError::Entry { operation, path, source: error.into() }
@@ -132,35 +189,77 @@ impl Extraction<'_> {
                 Mark::Plain => {}
                 Mark::Ignored => return Ok(()),
                 Mark::Opaque => {
-                    return attributes::set_opaque(parent.as_fd()).map_err(failed("mark as opaque"));
+                    return attributes::set_opaque(parent_fd).map_err(failed("mark as opaque"));
                 }
                 Mark::Whiteout(hidden) => {
-                    return node::whiteout(parent.as_fd(), hidden).map_err(failed("make the whiteout"));
+                    self.claim(&parent, OsStr::from_bytes(hidden))?;
+                    let made = node::whiteout(parent_fd, hidden).map_err(failed("make the whiteout"))?;
+                    self.count(made);
+                    return Ok(());
                 }
             }
         }
-        let place = node::Place { parent: parent.as_fd(), name, path: &path, options: self.options };
-        let replaced = match entry.kind {
-            EntryKind::Directory => place.directory(entry)?,
-            EntryKind::File => place.file(entry, reader)?,
+        self.member(parent, path, entry, reader)
+    }
+
+    /// A member that is what its name says.
+    fn member(
+        &mut self,
+        parent: Arc<Parent>,
+        path: PathBuf,
+        entry: Entry,
+        reader: &mut Reader<impl Read>,
+    ) -> Result<()> {
+        let Some(name) = path.file_name() else { return Ok(()) };
+        let is_new = self.claim(&parent, name)?;
+        if let Some(beside) = self.beside.as_mut().filter(|_| {
+            is_new
+                && entry.kind == EntryKind::File
+                && entry.size <= beside::SMALL
+                && reader.pieces().is_none()
+        }) {
+            let content = reader.read_small(entry.size)?;
+            return beside.make(Job { parent, path, entry, content });
+        }
+        let place =
+            node::Place { parent: parent.directory.as_fd(), name, path: &path, options: self.options };
+        let done = match entry.kind {
+            EntryKind::Directory => place.directory(&entry)?,
+            EntryKind::File => place.file(&entry, reader)?,
             EntryKind::HardLink => {
                 let target = self.renamed(clean(Path::new(&entry.link))?);
                 let directory = target.parent().unwrap_or(Path::new(""));
-                let target_parent =
-                    self.open_dir(directory).map_err(failed("find the hard link's target of"))?;
+                let target_parent = self.open_dir(directory).map_err(|error| ArchiveError::Entry {
+                    operation: "find the hard link's target of",
+                    path: path.clone(),
+                    source: error.into(),
+                })?;
+                self.wait_for(&target_parent, &target)?;
                 place.hard_link(target_parent.as_fd(), &target)?
             }
-            EntryKind::Symlink => place.symlink(entry)?,
-            EntryKind::CharacterDevice | EntryKind::BlockDevice | EntryKind::Fifo => place.special(entry)?,
+            EntryKind::Symlink => place.symlink(&entry)?,
+            EntryKind::CharacterDevice | EntryKind::BlockDevice | EntryKind::Fifo => place.special(&entry)?,
         };
-        if replaced {
+        if matches!(done, Done::Replaced) {
             // What was replaced may have been a directory on the way to the remembered one.
             self.parent = None;
         }
+        self.count(done);
         if entry.kind == EntryKind::Directory {
             self.times.push((path, entry.seconds, entry.nanoseconds));
         }
         Ok(())
+    }
+
+    fn count(&mut self, done: Done) {
+        let Some(made) = &mut self.summary.made else { return };
+        match done {
+            Done::Made(Some(stat)) => made.add(&stat),
+            // How much it takes is known when everything is in it.
+            Done::Made(None) => made.inodes += 1,
+            Done::Nothing => {}
+            Done::Found | Done::Replaced => self.summary.made = None,
+        }
     }
 
     /// The member `.`: in a layer it says what the root directory is like, in a copy nothing.
@@ -191,19 +290,62 @@ impl Extraction<'_> {
     }
 
     fn enter(&mut self, path: &Path) -> Result<()> {
-        if self.parent.as_ref().is_some_and(|(known, _)| known == path) {
+        if self.parent.as_ref().is_some_and(|known| known.path == path) {
             return Ok(());
         }
         let found = match self.open_dir(path) {
-            Err(Errno::NOENT) => self.root.make_dirs(self.base.join(path), Mode::from_raw_mode(0o755)),
+            Err(Errno::NOENT) => {
+                // A file of that name may be on its way. Directories nobody named are not known by name: from here
+                // on, one thing comes after the other.
+                self.one_by_one()?;
+                self.summary.made = None;
+                self.root.make_dirs(self.base.join(path), Mode::from_raw_mode(0o755))
+            }
             found => found,
         };
-        let directory = found.map_err(|error| ArchiveError::Entry {
+        let failed = |error: Errno| ArchiveError::Entry {
             operation: "open the directory",
             path: path.to_owned(),
             source: error.into(),
-        })?;
-        self.parent = Some((path.to_owned(), directory));
+        };
+        let directory = found.map_err(failed)?;
+        let inode = match self.beside {
+            Some(_) => rustix::fs::fstat(&directory).map_err(failed)?.st_ino,
+            None => 0,
+        };
+        self.parent = Some(Arc::new(Parent { path: path.to_owned(), directory, inode }));
+        Ok(())
+    }
+
+    /// Takes a name for a member; what has the name already is there when this comes back. Whether it is new.
+    fn claim(&mut self, parent: &Parent, name: &OsStr) -> Result<bool> {
+        let Some(beside) = &mut self.beside else { return Ok(false) };
+        if beside.is_full() {
+            self.one_by_one()?;
+            return Ok(false);
+        }
+        let is_new = beside.is_new(parent.inode, name);
+        if !is_new {
+            beside.settle()?;
+        }
+        Ok(is_new)
+    }
+
+    /// Waits until a file is there, if it is one of this archive.
+    fn wait_for(&mut self, parent: &OwnedFd, path: &Path) -> Result<()> {
+        let (Some(beside), Some(name)) = (&mut self.beside, path.file_name()) else { return Ok(()) };
+        let inode = rustix::fs::fstat(parent).map_or(0, |stat| stat.st_ino);
+        if beside.knows(inode, name) { beside.settle() } else { Ok(()) }
+    }
+
+    /// Makes nothing aside any more; everything is there when this comes back.
+    fn one_by_one(&mut self) -> Result<()> {
+        let Some(beside) = self.beside.take() else { return Ok(()) };
+        let made = beside.finish()?;
+        self.summary.made = self.summary.made.zip(made).map(|(mut all, made)| {
+            all += made;
+            all
+        });
         Ok(())
     }
 
@@ -212,12 +354,19 @@ impl Extraction<'_> {
     }
 
     /// Deeper ones come later in archives, so the last are set first. Who replaced a directory meanwhile keeps it.
+    /// Everything is in them now: what they take is counted too.
     fn set_directory_times(&mut self) {
         for (path, seconds, nanoseconds) in self.times.drain(..).rev() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            let path = if path.as_os_str().is_empty() { self.base.to_owned() } else { self.base.join(path) };
-            if let Ok(directory) = self.root.open_file(&path, flags, Mode::empty()) {
-                let _ = rustix::fs::futimens(&directory, &attributes::times(seconds, nanoseconds));
+            let is_root = path.as_os_str().is_empty();
+            let path = if is_root { self.base.to_owned() } else { self.base.join(path) };
+            let Ok(directory) = self.root.open_file(&path, flags, Mode::empty()) else {
+                self.summary.made = None;
+                continue;
+            };
+            let _ = rustix::fs::futimens(&directory, &attributes::times(seconds, nanoseconds));
+            if let Some(made) = self.summary.made.as_mut().filter(|_| !is_root) {
+                made.disk += rustix::fs::fstat(&directory).as_ref().map_or(0, disk_of);
             }
         }
     }

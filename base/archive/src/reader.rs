@@ -130,6 +130,19 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Reads the whole content of a small file that is not sparse.
+    pub(crate) fn read_small(&mut self, size: u64) -> Result<Vec<u8>> {
+        let mut content = vec![0; usize::try_from(size).unwrap_or_default()];
+        let mut held = 0;
+        while held < content.len() {
+            match self.read_data(content.get_mut(held..).unwrap_or_default())? {
+                0 => return Err(ArchiveError::Truncated),
+                count => held += count,
+            }
+        }
+        Ok(content)
+    }
+
     fn skip_content(&mut self) -> Result<()> {
         let rest = self.data + self.padding;
         let skipped =

@@ -79,6 +79,11 @@ impl RootDir {
 
     /// Opens a regular file for reading and refuses everything else without blocking on it or acting on it.
     pub fn open_regular<P: Arg>(&self, path: P) -> SysResult<OwnedFd> {
+        self.open_regular_with_stat(path).map(|(file, _)| file)
+    }
+
+    /// [`Self::open_regular`] with what the file is like once it is open.
+    pub fn open_regular_with_stat<P: Arg>(&self, path: P) -> SysResult<(OwnedFd, Stat)> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         path.into_with_c_str(|path| {
             // A FIFO or device must not even be opened: what opening does is the device's business.
@@ -87,7 +92,8 @@ impl RootDir {
                 return Err(Errno::INVAL);
             }
             let file = open_in_root(self.fd.as_fd(), path, flags, Mode::empty())?;
-            if is_regular(&rustix::fs::fstat(&file)?) { Ok(file) } else { Err(Errno::INVAL) }
+            let stat = rustix::fs::fstat(&file)?;
+            if is_regular(&stat) { Ok((file, stat)) } else { Err(Errno::INVAL) }
         })
     }
 

@@ -1,6 +1,6 @@
 //! Makes images from layers that were made here: commit, import.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use oci::digest::Algorithm;
 use oci::image::{Descriptor, ImageConfig, Manifest, media};
@@ -11,9 +11,13 @@ use crate::error::Result;
 use crate::record::Record;
 use crate::{Image, ImageError, Images, Lease, Pending};
 
+/// Bytes that are hashed and written at once.
+const BLOCK: usize = 128 << 10;
+
 /// A layer that is being written: uncompressed tar, kept exactly as it comes.
 pub struct LayerWriter {
-    ingest: Ingest,
+    /// A tar comes in pieces of a few hundred bytes.
+    ingest: BufWriter<Ingest>,
     lease: Lease,
 }
 
@@ -29,7 +33,11 @@ pub struct NewLayer {
 impl LayerWriter {
     /// Finishes the layer.
     pub fn finish(self) -> Result<NewLayer> {
-        let (diff_id, size) = self.ingest.finish(None)?;
+        let ingest = self.ingest.into_inner().map_err(|error| {
+            let source = error.into_error();
+            ImageError::Archive(archive::ArchiveError::Write(source))
+        })?;
+        let (diff_id, size) = ingest.finish(None)?;
         Ok(NewLayer { diff_id, size, _lease: self.lease })
     }
 }
@@ -48,7 +56,8 @@ impl Images {
     /// Starts a layer.
     pub fn layer_writer(&self) -> Result<LayerWriter> {
         let lease = self.lease();
-        Ok(LayerWriter { ingest: self.content().ingest(Algorithm::Sha256)?, lease })
+        let ingest = self.content().ingest(Algorithm::Sha256)?;
+        Ok(LayerWriter { ingest: BufWriter::with_capacity(BLOCK, ingest), lease })
     }
 
     /// Makes an image of a parent's layers and a new one. `config` says everything but the layers, with the history

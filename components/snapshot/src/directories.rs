@@ -54,8 +54,11 @@ impl Form for Directories {
                 archive::extract(BufReader::with_capacity(READ, file), &root, Path::new(""), &options)
             }
         };
-        extracted.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
-        measure_path(&files)
+        let summary = extracted.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
+        match summary.made {
+            Some(made) => Ok(Usage { size: made.size, disk: made.disk, inodes: made.inodes }),
+            None => measure_path(&files),
+        }
     }
 
     fn adopt(&self, directory: &Path, upper: &Path) -> Result<Option<Usage>> {

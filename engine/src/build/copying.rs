@@ -92,7 +92,7 @@ impl<'w> Target<'w> {
             return self.put_folder(Path::new(&destination), tree, source);
         }
         if copy.archives && copy.unpack != Some(false) && is_regular(&first.stat) {
-            let file = tree.open(&first.path)?;
+            let (file, _) = tree.open(&first.path)?;
             if let Some(stream) = as_archive(file)? {
                 return self.put_archive(Path::new(&destination), stream);
             }
@@ -135,8 +135,7 @@ impl<'w> Target<'w> {
         self.entries += 1;
         match kind {
             EntryKind::File => {
-                let file = tree.open(&found.path)?;
-                let now = rustix::fs::fstat(&file).doing(|| format!("looking at {}", place.display()))?;
+                let (file, now) = tree.open(&found.path)?;
                 entry.size = now.st_size.cast_unsigned();
                 entry.xattrs = archive::tree::xattrs_of(&file)
                     .doing(|| format!("reading attributes of {}", place.display()))?;

@@ -23,7 +23,8 @@ use super::remote::{self, Fetched};
 use super::remote_cache::Imports;
 use super::tree::{self, Source, Tree};
 use super::turns::Turn;
-use super::{BuildError, BuildRequest, Cancel, Folder, Observer, run};
+use super::walked::Walked;
+use super::{BuildError, BuildRequest, Cancel, Folder, Observer, owner, run};
 use crate::engine::Inner;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -47,6 +48,8 @@ pub(super) struct Job<'j> {
     pub(super) imports: &'j Imports<'j>,
     /// What was fetched, so that it is fetched once.
     pub(super) fetched: Mutex<HashMap<String, Arc<Fetched>>>,
+    /// Files of the context that steps are going to take.
+    pub(super) walked: Walked,
 }
 
 impl Job<'_> {
@@ -220,12 +223,13 @@ impl Job<'_> {
     ) -> std::result::Result<Option<Layer>, BuildError> {
         let root = inputs.first().filter(|_| !copy.link).cloned().unwrap_or_default();
         let view = self.view(&root)?;
-        let owner = copy.owner.as_deref().map(|text| owner(text, &view)).transpose();
-        let owner = owner.map_err(|error| BuildError::Refused { vertex, error: of_owner(copy, &error) })?;
+        let owner = copy.owner.as_deref().map(|text| owner::find(text, &view)).transpose();
+        let owner =
+            owner.map_err(|error| BuildError::Refused { vertex, error: owner::missing(copy, &error) })?;
         let mode = copy.mode.as_deref().map(Mode::parse).transpose()?;
         let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
         let mut target = Target::new(&view, &mut writer, owner, mode);
-        self.put(copy, inputs, &mut target)?;
+        self.put(vertex, copy, inputs, &mut target)?;
         target.finish()?;
         let layer = self.finish(writer, true)?;
         if let Some(layer) = layer.as_ref().filter(|_| !copy.link) {
@@ -234,14 +238,17 @@ impl Job<'_> {
         Ok(layer)
     }
 
-    fn put(&self, copy: &Copy, inputs: &[State], target: &mut Target<'_>) -> Result<()> {
+    fn put(&self, vertex: VertexId, copy: &Copy, inputs: &[State], target: &mut Target<'_>) -> Result<()> {
         for selection in &copy.selections {
             if let Origin::Inline(files) = &selection.origin {
                 target.put_inline(copy, files)?;
                 continue;
             }
             if let Some(tree) = self.tree(&selection.origin, inputs)? {
-                let sources = self.sources(&tree, selection)?;
+                let sources = match self.walked.take(vertex, selection) {
+                    Some(sources) => sources,
+                    None => self.sources(&tree, selection)?,
+                };
                 // What is fetched stays as it is, unless somebody says otherwise.
                 let unpack = match selection.origin {
                     Origin::Remote(_) => Some(copy.unpack == Some(true)),
@@ -262,7 +269,7 @@ impl Job<'_> {
     ) -> Result<Option<Layer>> {
         let root = inputs.first().cloned().unwrap_or_default();
         let view = self.view(&root)?;
-        let owner = (!owner_text.is_empty()).then(|| owner(owner_text, &view)).transpose()?;
+        let owner = (!owner_text.is_empty()).then(|| owner::find(owner_text, &view)).transpose()?;
         let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
         let mut target = Target::new(&view, &mut writer, owner, None);
         target.make_folder(Path::new(path))?;
@@ -274,7 +281,7 @@ impl Job<'_> {
         Ok(layer)
     }
 
-    fn fingerprint(&self, selection: &Selection, inputs: &[State]) -> Result<Fingerprint> {
+    fn fingerprint(&self, vertex: VertexId, selection: &Selection, inputs: &[State]) -> Result<Fingerprint> {
         let mut digester = Digester::new(Algorithm::Sha256);
         let mut shape = Shape::File;
         if let Some(tree) = self.tree(&selection.origin, inputs)? {
@@ -286,6 +293,9 @@ impl Job<'_> {
             };
             for source in &sources {
                 tree.digest(source, &mut digester)?;
+            }
+            if let Origin::Context(_) = &selection.origin {
+                self.walked.keep(vertex, selection, sources);
             }
         } else if let Origin::Inline(files) = &selection.origin {
             for file in files {
@@ -306,11 +316,11 @@ impl Worker for Job<'_> {
 
     fn fingerprint(
         &self,
-        _: VertexId,
+        vertex: VertexId,
         selection: &Selection,
         inputs: &[State],
     ) -> std::result::Result<Fingerprint, BuildError> {
-        Ok(self.fingerprint(selection, inputs)?)
+        Ok(self.fingerprint(vertex, selection, inputs)?)
     }
 
     fn execute(
@@ -351,6 +361,9 @@ impl Worker for Job<'_> {
     }
 
     fn tell(&self, vertex: VertexId, event: &Event) {
+        if matches!(event, Event::Finished(_) | Event::Failed) {
+            self.walked.forget(vertex);
+        }
         self.observer.event(vertex, event);
     }
 
@@ -362,30 +375,4 @@ impl Worker for Job<'_> {
     fn cancelled(&self) -> Option<BuildError> {
         self.stopped()
     }
-}
-
-/// Why an owner cannot be found, in Docker's words.
-fn of_owner(copy: &Copy, error: &Error) -> Error {
-    let text = copy.owner.as_deref().unwrap_or_default();
-    let (user, group) = text.split_once(':').unwrap_or((text, ""));
-    let message = error.message();
-    let (kind, id, name) = match () {
-        () if message.starts_with("unable to find user") => ("user", "uid", user),
-        () if message.starts_with("unable to find group") => ("group", "gid", group),
-        () => {
-            let text = format!("unable to convert uid/gid chown string to host mapping: {message}");
-            return Error::invalid(text);
-        }
-    };
-    Error::invalid(format!(
-        "unable to convert uid/gid chown string to host mapping: can't find {id} for {kind} {name}: no such {kind}: {name}"
-    ))
-}
-
-/// `user[:group]` of `--chown` by the files of a root. A number alone is both.
-fn owner(text: &str, view: &RootDir) -> Result<(u32, u32)> {
-    let root = || view.subroot(".").doing(|| "opening a root".to_owned());
-    let found = crate::container::lookup::resolve_user(text, &[], &root)?;
-    let alone = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_digit());
-    Ok((found.uid, if alone { found.uid } else { found.gid }))
 }

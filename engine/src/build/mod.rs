@@ -17,6 +17,7 @@ mod job;
 mod kept;
 mod materialise;
 mod mode;
+mod owner;
 mod provenance;
 mod prune;
 mod remote;
@@ -25,6 +26,7 @@ mod request;
 mod run;
 mod tree;
 mod turns;
+mod walked;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -302,6 +304,7 @@ fn work(
         unwanted: &unwanted,
         imports,
         fetched: Mutex::default(),
+        walked: walked::Walked::default(),
     };
     let processors = usize::try_from(inner.machine.processors).unwrap_or(1);
     let parallel = (PER_PROCESSOR * processors).clamp(4, 32);

@@ -148,13 +148,14 @@ impl Tree<'_> {
         Ok(level)
     }
 
-    /// Opens a file that was found.
-    pub(super) fn open(&self, path: &Path) -> Result<File> {
+    /// Opens a file that was found; with what it is like now.
+    pub(super) fn open(&self, path: &Path) -> Result<(File, Stat)> {
         if (self.unwanted)() {
             return Err(Error::internal("context canceled"));
         }
-        let file = self.root.open_regular(here(path)).doing(|| format!("opening {}", path.display()))?;
-        Ok(File::from(file))
+        let opened = self.root.open_regular_with_stat(here(path));
+        let (file, stat) = opened.doing(|| format!("opening {}", path.display()))?;
+        Ok((File::from(file), stat))
     }
 
     /// The text of a link that was found.
@@ -214,8 +215,7 @@ impl Tree<'_> {
             return Ok(known);
         }
         let path = &found.path;
-        let mut file = self.open(path)?;
-        let stat = rustix::fs::fstat(&file).doing(|| format!("looking at {}", path.display()))?;
+        let (mut file, stat) = self.open(path)?;
         let mut digester = Digester::new(Algorithm::Sha256);
         // Most files are small: each gets a block that holds it.
         let block = usize::try_from(stat.st_size).unwrap_or(BLOCK).min(BLOCK);

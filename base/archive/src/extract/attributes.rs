@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::Entry;
@@ -13,8 +13,8 @@ use crate::overlay::{OPAQUE_XATTR, is_overlay_xattr};
 /// Set-id bits: what the client unpacks for its user must not run as anybody else.
 const SET_ID: u32 = 0o6000;
 
-/// Sets everything but times on an open file or directory.
-pub(super) fn set(file: BorrowedFd<'_>, entry: &Entry, options: &ExtractOptions) -> rustix::io::Result<()> {
+/// Sets everything but times on an open file or directory; answers what it takes on disk.
+pub(super) fn set(file: BorrowedFd<'_>, entry: &Entry, options: &ExtractOptions) -> rustix::io::Result<Stat> {
     // Each change is a transaction of the file system, looking is none; most files are what they should be already.
     let found = rustix::fs::fstat(file)?;
     let owner = owner(entry, options).filter(|owner| *owner != (found.st_uid, found.st_gid));
@@ -29,7 +29,8 @@ pub(super) fn set(file: BorrowedFd<'_>, entry: &Entry, options: &ExtractOptions)
     for (name, value) in &entry.xattrs {
         set_xattr(file, name, value, options)?;
     }
-    Ok(())
+    // Attributes may have a block of their own.
+    if entry.xattrs.is_empty() { Ok(found) } else { rustix::fs::fstat(file) }
 }
 
 /// The mode a file is made with: its own where it belongs to whoever makes it, else nobody may open it before it has its owner.

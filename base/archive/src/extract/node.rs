@@ -19,7 +19,19 @@ use crate::{Entry, EntryKind};
 /// Bytes copied at once.
 const COPY: usize = 256 << 10;
 
-/// Where a member goes. Every method answers whether something was replaced.
+/// What became of a member.
+pub(super) enum Done {
+    /// It was made; with its attributes unless it is a directory.
+    Made(Option<Stat>),
+    /// It was made, and what had its name is gone.
+    Replaced,
+    /// It is another name of something, or was there as it should be.
+    Nothing,
+    /// Something of its name was there, and has its attributes now.
+    Found,
+}
+
+/// Where a member goes.
 pub(super) struct Place<'a> {
     pub(super) parent: BorrowedFd<'a>,
     pub(super) name: &'a OsStr,
@@ -28,17 +40,18 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) fn directory(&self, entry: &Entry) -> Result<bool> {
-        let mut replaced = false;
+    pub(super) fn directory(&self, entry: &Entry) -> Result<Done> {
+        let mut done = Done::Made(None);
         let mut hides = false;
         match rustix::fs::mkdirat(self.parent, self.name, Mode::from_raw_mode(0o700)) {
             Err(Errno::EXIST) => {
                 let stat = self.stat()?;
+                done = Done::Found;
                 if kind_of(&stat) != FileType::Directory {
                     hides = self.options.whiteouts == Whiteouts::Overlay && is_whiteout(&stat);
                     self.clear(&stat, true)?;
                     self.check("make the directory", self.make_dir())?;
-                    replaced = true;
+                    done = Done::Replaced;
                 }
             }
             result => self.check("make the directory", result)?,
@@ -50,22 +63,31 @@ impl Place<'_> {
         if hides {
             self.check("mark as opaque", attributes::set_opaque(directory.as_fd()))?;
         }
-        Ok(replaced)
+        Ok(done)
     }
 
-    pub(super) fn file(&self, entry: &Entry, reader: &mut Reader<impl Read>) -> Result<bool> {
+    pub(super) fn file(&self, entry: &Entry, reader: &mut Reader<impl Read>) -> Result<Done> {
+        self.file_of(entry, |file| self.content(file, entry, reader))
+    }
+
+    /// A file whose content has been read.
+    pub(super) fn small_file(&self, entry: &Entry, content: &[u8]) -> Result<Done> {
+        self.file_of(entry, |file| self.write(file, content, 0))
+    }
+
+    fn file_of(&self, entry: &Entry, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<Done> {
         let (file, replaced) = self.create(|| {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(self.parent, self.name, flags, attributes::first_mode(entry, self.options))
         })?;
-        self.content(&file, entry, reader)?;
-        self.check("set attributes of", attributes::set(file.as_fd(), entry, self.options))?;
+        fill(&file)?;
+        let stat = self.check("set attributes of", attributes::set(file.as_fd(), entry, self.options))?;
         let times = attributes::times(entry.seconds, entry.nanoseconds);
         self.check("set the time of", rustix::fs::futimens(&file, &times))?;
-        Ok(replaced)
+        Ok(if replaced { Done::Replaced } else { Done::Made(Some(stat)) })
     }
 
-    pub(super) fn hard_link(&self, target_parent: BorrowedFd<'_>, target: &Path) -> Result<bool> {
+    pub(super) fn hard_link(&self, target_parent: BorrowedFd<'_>, target: &Path) -> Result<Done> {
         let Some(target_name) = target.file_name() else {
             return self.check("link", Err(Errno::INVAL));
         };
@@ -74,41 +96,45 @@ impl Place<'_> {
         if stat(self.parent, self.name)
             .is_ok_and(|here| (here.st_dev, here.st_ino) == (found.st_dev, found.st_ino))
         {
-            return Ok(false);
+            return Ok(Done::Nothing);
         }
         let ((), replaced) = self.create(|| {
             rustix::fs::linkat(target_parent, target_name, self.parent, self.name, AtFlags::empty())
         })?;
-        Ok(replaced)
+        Ok(if replaced { Done::Replaced } else { Done::Nothing })
     }
 
-    pub(super) fn symlink(&self, entry: &Entry) -> Result<bool> {
+    pub(super) fn symlink(&self, entry: &Entry) -> Result<Done> {
         let text = entry.link.as_os_str();
         let ((), replaced) = self.create(|| rustix::fs::symlinkat(text, self.parent, self.name))?;
         self.unopened(entry, true)?;
-        Ok(replaced)
+        self.made(replaced)
     }
 
-    pub(super) fn special(&self, entry: &Entry) -> Result<bool> {
+    pub(super) fn special(&self, entry: &Entry) -> Result<Done> {
         let kind = match entry.kind {
             EntryKind::CharacterDevice => FileType::CharacterDevice,
             EntryKind::BlockDevice => FileType::BlockDevice,
             _ => FileType::Fifo,
         };
         if self.options.owner == Owner::Caller && kind != FileType::Fifo {
-            return Ok(false);
+            return Ok(Done::Nothing);
         }
         // As much of the numbers as the kernel takes: what it cuts off must not hide that nothing is left.
         let device = rustix::fs::makedev(entry.device.0 & 0xfff, entry.device.1 & 0xf_ffff);
         if self.options.whiteouts == Whiteouts::Overlay && kind == FileType::CharacterDevice && device == 0 {
             // That would be overlayfs' own mark, which an archive has no business to make.
-            return Ok(false);
+            return Ok(Done::Nothing);
         }
         let mode = Mode::from_raw_mode(0o600);
         let ((), replaced) =
             self.create(|| rustix::fs::mknodat(self.parent, self.name, kind, mode, device))?;
         self.unopened(entry, false)?;
-        Ok(replaced)
+        self.made(replaced)
+    }
+
+    fn made(&self, replaced: bool) -> Result<Done> {
+        if replaced { Ok(Done::Replaced) } else { self.stat().map(|stat| Done::Made(Some(stat))) }
     }
 
     fn make_dir(&self) -> rustix::io::Result<()> {
@@ -173,12 +199,17 @@ impl Place<'_> {
             if count == 0 {
                 return Err(ArchiveError::Truncated);
             }
-            let mut rest = buffer.get(..count).unwrap_or_default();
-            while !rest.is_empty() {
-                let written = self.check("write", rustix::io::pwrite(file, rest, offset + done))?;
-                done += written as u64;
-                rest = rest.get(written..).unwrap_or_default();
-            }
+            self.write(file, buffer.get(..count).unwrap_or_default(), offset + done)?;
+            done += count as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+        while !bytes.is_empty() {
+            let written = self.check("write", rustix::io::pwrite(file, bytes, offset))?;
+            offset += written as u64;
+            bytes = bytes.get(written..).unwrap_or_default();
         }
         Ok(())
     }
@@ -194,18 +225,21 @@ impl Place<'_> {
 
 /// Hides a name of the layers below. Something of the same layer under that name stays: whiteouts speak about lower
 /// layers only; a directory there then hides what is below it.
-pub(super) fn whiteout(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
+pub(super) fn whiteout(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Done> {
     let name = OsStr::from_bytes(name);
     match rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
         Err(Errno::EXIST) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match rustix::fs::openat(parent, name, flags, Mode::empty()) {
-                Ok(directory) => attributes::set_opaque(directory.as_fd()),
-                Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
-                Err(error) => Err(error),
+                Ok(directory) => attributes::set_opaque(directory.as_fd())?,
+                Err(Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(error),
             }
+            Ok(Done::Nothing)
         }
-        result => result,
+        result => result.and_then(|()| {
+            rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Done::Made(Some(stat)))
+        }),
     }
 }
 

@@ -91,7 +91,8 @@ fn everything_is_unpacked_with_its_attributes() {
         (file("no/parent/yet"), "x"),
     ]);
     let summary = place.extract(&bytes, &ExtractOptions::layer()).unwrap();
-    assert_eq!(summary, Summary { entries: 7, bytes: 5 });
+    // A directory was made that nobody named.
+    assert_eq!(summary, Summary { entries: 7, bytes: 5, made: None });
     let stat = |name: &str| std::fs::symlink_metadata(place.target().join(name)).unwrap();
     let owned = stat("a/f");
     assert_eq!((owned.uid(), owned.gid(), owned.mode() & 0o7777), (3, 4, 0o6751));
@@ -304,6 +305,85 @@ fn hostile_entry() -> impl Strategy<Value = Entry> {
         uid,
         ..Entry::new(path, kind, mode | 0o700)
     })
+}
+
+/// What is below a directory, by looking.
+fn found(directory: &Path) -> Made {
+    let mut all = Made::default();
+    let mut seen = std::collections::HashSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let data = std::fs::symlink_metadata(&path).unwrap();
+        if data.is_dir() {
+            all += found(&path);
+        } else if !seen.insert(data.ino()) {
+            continue;
+        }
+        let size = if data.is_dir() { 0 } else { data.len() };
+        all += Made { size, disk: data.blocks() * 512, inodes: 1 };
+    }
+    all
+}
+
+/// Thousands of files go aside; what depends on them finds them, and what comes last under a name is what is there.
+#[test]
+fn files_made_aside_are_as_if_made_one_by_one() {
+    let place = Place::new("beside");
+    let mut entries = Vec::new();
+    let text = |number: usize| format!("text of {number}\n").repeat(number % 40);
+    for number in 0..40 {
+        entries.push((Entry::directory(format!("d{number}"), 0o750), String::new()));
+    }
+    for number in 0..5000 {
+        let seconds = 1_000 + i64::try_from(number).unwrap();
+        let file = Entry { uid: 7, seconds, ..Entry::file(format!("d{}/f{number}", number % 40), 0o640, 0) };
+        entries.push((file, text(number)));
+    }
+    entries.push((hard("d39/hard", "d39/f4999"), String::new()));
+    entries.push((link("d1/soft", "../d2"), String::new()));
+    entries.push((file("d3/.wh.gone"), String::new()));
+    entries.push((file("last"), "x".repeat(100_000)));
+    let whole: Vec<_> = entries.iter().map(|(entry, text)| (entry.clone(), text.as_str())).collect();
+    let summary = place.extract(&tar(&whole), &ExtractOptions::layer()).unwrap();
+    assert_eq!(summary.made, Some(found(&place.target())));
+    for number in [0, 1, 777, 4999] {
+        let path = place.target().join(format!("d{}/f{number}", number % 40));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text(number), "{number}");
+        let data = std::fs::metadata(&path).unwrap();
+        let seconds = 1_000 + i64::try_from(number).unwrap();
+        assert_eq!((data.uid(), data.mode() & 0o7777, data.mtime()), (7, 0o640, seconds), "{number}");
+    }
+    assert_eq!(std::fs::metadata(place.target().join("d39/hard")).unwrap().nlink(), 2);
+
+    // Twice the same name, also by way of a link; a file where a directory was, with files on their way into it; a name
+    // below a file; a whiteout of what is here.
+    let place = Place::new("beside-again");
+    entries.push((file("d4/f4"), "second".to_owned()));
+    entries.push((link("other", "d5"), String::new()));
+    entries.push((file("other/f5"), "through the link".to_owned()));
+    entries.push((file("d6/late"), "goes with d6".to_owned()));
+    entries.push((file("d6"), "now a file".to_owned()));
+    entries.push((file("d7/.wh.f7"), String::new()));
+    entries.push((file("new/parent"), "of nobody".to_owned()));
+    entries.push((file("new"), "a file instead".to_owned()));
+    let whole: Vec<_> = entries.iter().map(|(entry, text)| (entry.clone(), text.as_str())).collect();
+    let summary = place.extract(&tar(&whole), &ExtractOptions::layer()).unwrap();
+    assert_eq!(summary.made, None);
+    for (path, expected) in [
+        ("d4/f4", "second"),
+        ("d5/f5", "through the link"),
+        ("d6", "now a file"),
+        ("d7/f7", &text(7)),
+        ("new", "a file instead"),
+    ] {
+        assert_eq!(std::fs::read_to_string(place.target().join(path)).unwrap(), expected, "{path}");
+    }
+    let place = Place::new("beside-below");
+    entries.push((file("d8/f8/below"), String::new()));
+    let whole: Vec<_> = entries.iter().map(|(entry, text)| (entry.clone(), text.as_str())).collect();
+    let error = place.extract(&tar(&whole), &ExtractOptions::layer()).unwrap_err();
+    assert!(error.to_string().contains("d8/f8"), "{error}");
+    place.assert_outside_untouched();
 }
 
 proptest! {

@@ -96,10 +96,8 @@ fn rewritten(
     let stream = images.open_tar(&layer.blob.digest, &layer.diff_id);
     let stream = Watched { stream: stream.doing(|| "reading a layer".to_owned())?, unwanted };
     let writer = images.layer_writer().map_err(Error::from_kinded)?;
-    let writer = BufWriter::with_capacity(BLOCK, writer);
     let writer = archive::rewrite::clamp_times(stream, latest, writer).map_err(Error::from_kinded)?;
-    let writer = writer.into_inner().map_err(io::IntoInnerError::into_error);
-    let new = writer.doing(|| "writing a layer".to_owned())?.finish().map_err(Error::from_kinded)?;
+    let new = writer.finish().map_err(Error::from_kinded)?;
     let blob = Descriptor::new(media::OCI_LAYER, new.diff_id.clone(), new.size);
     Ok(Layer { diff_id: new.diff_id, blob })
 }
