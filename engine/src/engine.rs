@@ -61,8 +61,7 @@ impl Engine {
         let hierarchies = Hierarchies::detect().map_err(Error::from_kinded)?;
         let machine = Machine {
             features: Features::detect(&hierarchies),
-            processors: std::thread::available_parallelism()
-                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
+            processors: u32::try_from(linux::scheduling::processors()).unwrap_or(1),
             cgroup_v2: hierarchies.layout() == linux::cgroup::Layout::Unified,
         };
         let storage = Storage::open(&store, &layout, config.storage_driver)?;
@@ -166,6 +165,9 @@ impl Engine {
         }
         self.inner.worker.settle(std::time::Duration::from_secs(10));
         self.inner.worker.close();
+        if let Err(error) = self.inner.storage.build_cache.flush(&self.inner.storage.images) {
+            eprintln!("noting what builds used: {}", model::error::chain(&error));
+        }
         self.inner.networks.close();
         let stay = self.inner.config().live_restore;
         let patience = if stay { std::time::Duration::ZERO } else { std::time::Duration::from_millis(500) };

@@ -42,6 +42,8 @@ pub struct Ping {
     pub builder_version: String,
     /// The cluster state, `inactive` or `active/manager` and such.
     pub swarm: String,
+    /// Whether it is wharf.
+    pub is_wharf: bool,
 }
 
 /// A client of one engine; threads share it by reference.
@@ -85,6 +87,7 @@ impl Client {
             experimental: header("Docker-Experimental") == "true",
             builder_version: header("Builder-Version"),
             swarm: header("Swarm"),
+            is_wharf: response.head.header("Wharf-Version").is_some(),
         };
         Ok(self.ping.get_or_init(|| ping))
     }

@@ -1,6 +1,15 @@
 //! CPU, input and output scheduling, CPU affinity, memory policy.
 
+use std::sync::OnceLock;
+
 use crate::{SysResult, check};
+
+/// Processors this program may use at the same time, at least one. Asked once: telling them takes the kernel longer than
+/// reading a small file.
+pub fn processors() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
 
 /// CPU scheduling of a thread (`sched_setattr(2)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

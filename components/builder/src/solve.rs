@@ -171,7 +171,8 @@ pub fn solve<W: Worker>(
         missing: vec![0; graph.len()],
         above: vec![Vec::new(); graph.len()],
         results: vec![None; graph.len()],
-        threads: 0,
+        // This one.
+        threads: 1,
         failure: None,
     };
     for (id, vertex) in graph.vertices().filter(|(id, _)| wanted(id)) {
@@ -189,7 +190,7 @@ pub fn solve<W: Worker>(
         }
     }
     let run = Run { graph, worker, parallel: parallel.max(1), progress: Mutex::new(progress) };
-    std::thread::scope(|scope| run.spread(scope, run.lock()));
+    std::thread::scope(|scope| run.work(scope));
     let progress = run.progress.into_inner().unwrap_or_else(PoisonError::into_inner);
     match progress.failure {
         Some(failure) => Err(failure),

@@ -4,7 +4,9 @@
 //! broken layer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use builder::solve::Record;
 use builder::{Key, State as Layers};
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use snapshot::Snapshots;
 use store::{Store, Table};
 
+use crate::engine::Inner;
 use crate::{Error, Result};
 
 const TABLE: Table<Entry> = Table::new("build-cache");
@@ -22,6 +25,8 @@ const STEPS: Table<()> = Table::new("build-steps");
 
 /// Results that are remembered at most; the ones unused for longest go first.
 const MOST: usize = 50_000;
+/// How long it may take until it is on disk that results were of use.
+const NOTING: Duration = Duration::from_secs(1);
 
 /// A remembered result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +63,8 @@ struct State {
     dirty: HashSet<String>,
     /// Some of them have layers that may not be on disk either.
     new_layers: bool,
+    /// There is more to write than that something was of use.
+    changed: bool,
     steps: HashSet<String>,
     new_steps: Vec<String>,
 }
@@ -109,6 +116,7 @@ impl Cache {
         if !entry.record.layer.as_ref().is_none_or(is_there) {
             state.entries.remove(key.as_str());
             state.dirty.insert(key.as_str().to_owned());
+            state.changed = true;
             return None;
         }
         entry.last_used = Timestamp::now();
@@ -144,10 +152,11 @@ impl Cache {
         state.entries.insert(key.as_str().to_owned(), entry);
         state.dirty.insert(key.as_str().to_owned());
         state.new_layers = true;
+        state.changed = true;
     }
 
     /// Writes what is not on disk yet, once the blobs of new results are: what was only used has them there already.
-    pub(super) fn flush(&self, images: &::image::Images) -> Result<()> {
+    pub(crate) fn flush(&self, images: &::image::Images) -> Result<()> {
         let changes = self.lock().take_changes();
         if changes.is_empty() {
             return Ok(());
@@ -155,7 +164,8 @@ impl Cache {
         if changes.new_layers
             && let Err(error) = images.content().sync()
         {
-            self.lock().new_layers = true;
+            let mut state = self.lock();
+            (state.new_layers, state.changed) = (true, true);
             return Err(Error::from_kinded(error));
         }
         let mut transaction = self.store.transaction();
@@ -204,6 +214,25 @@ impl Cache {
     }
 }
 
+/// Writes what builds have made; that something was of use is noted in a moment, for all builds that come meanwhile.
+pub(super) fn write(inner: &Arc<Inner>) -> Result<()> {
+    let cache = &inner.storage.build_cache;
+    if cache.lock().changed {
+        return cache.flush(&inner.storage.images);
+    }
+    if inner.build.noting.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    let held = Arc::clone(inner);
+    inner.worker.run_after(NOTING, move || {
+        held.build.noting.store(false, Ordering::SeqCst);
+        if let Err(error) = held.storage.build_cache.flush(&held.storage.images) {
+            eprintln!("noting what builds used: {}", model::error::chain(&error));
+        }
+    });
+    Ok(())
+}
+
 /// What the record store does not know yet.
 struct Changes {
     /// Results by their keys; none for those that are gone.
@@ -228,6 +257,7 @@ impl State {
         });
         let entries = gone.collect::<Vec<_>>().into_iter().chain(dirty).collect();
         let new_layers = std::mem::take(&mut self.new_layers);
+        self.changed = false;
         Changes { entries, new_layers, steps: std::mem::take(&mut self.new_steps) }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     turns: Arc<turns::Turns>,
     /// Builds that can be cancelled by their ids.
     running: Mutex<HashMap<String, Cancel>>,
+    /// It is going to be noted what was of use.
+    noting: AtomicBool,
 }
 
 /// Told what a build does.
@@ -311,7 +313,7 @@ fn work(
     let targets: Vec<VertexId> = plan.target.into_iter().collect();
     let solved = builder::solve(&plan.graph, &targets, parallel, &job);
     // What was made before a failure is of use later.
-    inner.storage.build_cache.flush(&inner.storage.images)?;
+    cache::write(inner)?;
     let results = solved.map_err(|failure| match failure.error {
         _ if cancel.is_stopped() => BuildError::Cancelled,
         BuildError::Engine(error) => BuildError::Step { vertex: failure.vertex, error },

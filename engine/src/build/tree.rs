@@ -194,7 +194,7 @@ impl Tree<'_> {
     /// The contents of all regular files, in their order; many are read by several threads.
     fn contents_of(&self, files: &[Found]) -> Result<Vec<Digest>> {
         let files: Vec<&Found> = files.iter().filter(|found| is_regular(&found.stat)).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_READERS);
+        let threads = linux::scheduling::processors().min(MOST_READERS);
         let share = files.len().div_ceil(threads).max(SHARE);
         let read =
             |files: &[&Found]| files.iter().map(|found| self.content(found)).collect::<Result<Vec<_>>>();

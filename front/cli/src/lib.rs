@@ -41,6 +41,8 @@ use session::Session;
 
 /// Runs the program with its words (the first is its own name) and environment.
 pub fn run(words: impl Iterator<Item = std::ffi::OsString>, environment: settings::Environment) -> ExitCode {
+    // Each further arena of the allocator costs more than most commands allocate.
+    linux::memory::limit_arenas(2);
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let name = words.first().map_or("wharf", String::as_str);
     let name = name.rsplit('/').next().unwrap_or_default();

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use linux::scheduling::processors;
+
 use super::node::{Done, Place};
 use super::{ExtractOptions, Made, Parent};
 use crate::Entry;
@@ -73,8 +75,7 @@ struct State {
 impl<'scope, 'env> Beside<'scope, 'env> {
     /// None where one processor does it all.
     pub(super) fn new(scope: &'scope Scope<'scope, 'env>, options: &'env ExtractOptions) -> Option<Self> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        (options.fresh && processors > 1).then(|| Self {
+        (options.fresh && processors() > 1).then(|| Self {
             scope,
             options,
             hasher: RandomState::new(),
@@ -117,6 +118,10 @@ impl<'scope, 'env> Beside<'scope, 'env> {
             return self.queue.failure();
         }
         self.start();
+        if self.makers.is_empty() {
+            self.queue.work(batch, self.options);
+            return self.queue.failure();
+        }
         let mut state = self.queue.lock();
         state.waiting.push(batch);
         self.queue.changed.notify_all();
@@ -153,9 +158,8 @@ impl<'scope, 'env> Beside<'scope, 'env> {
     }
 
     fn start(&mut self) {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         // This thread reads, and helps when there is too much.
-        while self.makers.len() < (processors - 1).min(MOST) {
+        while self.makers.len() < (processors() - 1).min(MOST) {
             let (queue, options) = (Arc::clone(&self.queue), self.options);
             let maker = std::thread::Builder::new().name("unpack".into());
             let Ok(maker) = maker.spawn_scoped(self.scope, move || queue.serve(options)) else { return };

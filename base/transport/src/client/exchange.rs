@@ -212,8 +212,17 @@ impl HttpClient {
         if let Body::Bytes(bytes) = &body {
             message.extend_from_slice(bytes);
         }
-        let mut connection = Connection::new(self.dial()?);
-        (&connection.socket).write_all(&message).map_err(|error| broken(&connection.socket, error))?;
+        // Once sent, it is not sent again: the engine may have begun already.
+        let kept = self.pool.take().filter(|kept| (&kept.socket).write_all(&message).is_ok());
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => {
+                let connection = Connection::new(self.dial()?);
+                let sent = (&connection.socket).write_all(&message);
+                sent.map_err(|error| broken(&connection.socket, error))?;
+                connection
+            }
+        };
         let head = self.read_head(&mut connection)?;
         if head.status >= 300 {
             return Ok(Err(self.answer(method, head, connection)));

@@ -27,7 +27,9 @@ pub(in crate::build) fn formed(
     form: &Form,
     unwanted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Layer>> {
-    let threads = usize::try_from(inner.machine.processors).unwrap_or(1).clamp(1, layers.len().max(1));
+    let stay = form.packing.is_none() && form.rewrite.is_none();
+    let processors = if stay { 1 } else { usize::try_from(inner.machine.processors).unwrap_or(1) };
+    let threads = processors.clamp(1, layers.len().max(1));
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Result<Layer>>>> = Mutex::new(layers.iter().map(|_| None).collect());
     let work = || {

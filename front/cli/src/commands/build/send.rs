@@ -104,7 +104,7 @@ impl Way<'_> {
         let (Some(path), Some(dockerfile)) = (local.path.to_str(), dockerfile.to_str()) else {
             return Ok(None);
         };
-        if !self.client.host().starts_with("unix://") || !is_wharf(self.client) {
+        if !self.client.host().starts_with("unix://") || !self.client.ping()?.is_wharf {
             return Ok(None);
         }
         // Mistakes in the ignore file are told in the same words either way.
@@ -146,12 +146,6 @@ impl Way<'_> {
         let headers = [("Content-Type", "application/x-tar"), ("X-Registry-Config", self.config.as_str())];
         self.client.send("POST", "/build", query, &headers, body)
     }
-}
-
-/// Whether the engine says that it is wharf, whose door knows contexts in place.
-fn is_wharf(client: &Client) -> bool {
-    let document = client.get::<serde_json::Value>("/version", &Query::new());
-    document.is_ok_and(|document| document.pointer("/Platform/Name").is_some_and(|name| name == "wharf"))
 }
 
 /// An archive with nothing but a Dockerfile.

@@ -62,7 +62,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     let builder = connect::builder(client)?;
     let mut attributes = attributes::read(session, matches, || host_gateway(&builder))?;
     let files = context::offer(source, matches, &mut offer, &mut attributes)?;
-    let is_wharf = is_wharf(&builder);
+    let is_wharf = client.ping()?.is_wharf;
     if is_wharf && client.host().starts_with("unix://") {
         files.name_place(&mut attributes)?;
     }
@@ -180,12 +180,6 @@ fn check(matches: &Matches) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// Whether the builder is ours, which reads folders of this machine in place.
-fn is_wharf(builder: &Builder) -> bool {
-    let version = builder.info().ok().and_then(|info| info.buildkit_version);
-    version.is_some_and(|version| version.package == "wharf")
 }
 
 /// The address that steps reach the machine at, where the builder tells it.
