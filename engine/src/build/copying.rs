@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use archive::{Compression, Decoder, Entry, EntryKind, Limits, Reader, Writer};
+use archive::{Decoder, Entry, EntryKind, Limits, Reader, Writer};
 use builder::operation::{Copy, Inline};
 use linux::root::RootDir;
 use rustix::fs::{FileType, Stat};
@@ -280,20 +280,7 @@ fn existing(root: &RootDir, place: &Path, stat: &Stat) -> Result<Entry> {
 
 /// The file's tar stream, if it is an archive by its content.
 fn as_archive(mut file: File) -> Result<Option<Box<dyn Read>>> {
-    let mut start = [0; 512];
-    let count = read_up_to(&mut file, &mut start).doing(|| "reading an archive".to_owned())?;
-    file.seek(SeekFrom::Start(0)).doing(|| "reading an archive".to_owned())?;
-    let start = start.get(..count).unwrap_or_default();
-    if Compression::detect(start) == Compression::None {
-        return Ok(is_tar(start).then(|| Box::new(file) as Box<dyn Read>));
-    }
-    let Ok(copy) = file.try_clone() else { return Ok(None) };
-    let Ok(mut decoder) = Decoder::new(copy) else { return Ok(None) };
-    let mut block = [0; 512];
-    // What does not decompress is a file like others.
-    let Ok(count) = read_up_to(&mut decoder, &mut block) else { return Ok(None) };
-    let tar = is_tar(block.get(..count).unwrap_or_default());
-    if !tar {
+    if !is_archive(&file) {
         return Ok(None);
     }
     file.seek(SeekFrom::Start(0)).doing(|| "reading an archive".to_owned())?;
@@ -301,20 +288,9 @@ fn as_archive(mut file: File) -> Result<Option<Box<dyn Read>>> {
     Ok(Some(Box::new(decoder)))
 }
 
-fn is_tar(start: &[u8]) -> bool {
-    let first = Reader::new(start, Limits::DEFAULT).next_entry();
-    start.len() == 512 && matches!(first, Ok(Some(_)))
-}
-
-fn read_up_to(source: &mut impl Read, block: &mut [u8]) -> std::io::Result<usize> {
-    let mut held = 0;
-    while held < block.len() {
-        match source.read(block.get_mut(held..).unwrap_or_default()) {
-            Ok(0) => break,
-            Ok(count) => held += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(held)
+/// Whether there is a first file in it, after whatever headers describe it. What does not decompress is a file like
+/// others.
+fn is_archive(file: &File) -> bool {
+    let stream = Decoder::new(file);
+    stream.is_ok_and(|stream| matches!(Reader::new(stream, Limits::DEFAULT).next_entry(), Ok(Some(_))))
 }

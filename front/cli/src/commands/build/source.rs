@@ -69,10 +69,14 @@ fn from_stdin(mut source: impl Read + Send + 'static, file: &str) -> Result<Sour
 
 /// Whether a stream that begins so is an archive: compressed, or with a header whose sum is right.
 fn is_archive(start: &[u8]) -> bool {
-    archive::Compression::detect(start) != archive::Compression::None
-        || archive::Reader::new(start, archive::Limits::DEFAULT)
-            .next_entry()
-            .is_ok_and(|entry| entry.is_some())
+    if archive::Compression::detect(start) != archive::Compression::None {
+        return true;
+    }
+    match archive::Reader::new(start, archive::Limits::DEFAULT).next_entry() {
+        Ok(first) => first.is_some(),
+        // What describes the first file has a header, too, and goes on after this block.
+        Err(error) => start.len() == BLOCK && matches!(error, archive::ArchiveError::Truncated),
+    }
 }
 
 /// Addresses that mean a git repository.
@@ -102,6 +106,13 @@ mod tests {
         stream.read_to_end(&mut back).unwrap();
         assert_eq!((back, name.as_str()), (tar, "x"));
         assert!(matches!(check(&[0x1f, 0x8b, 0x08, 0]), Ok(Source::Archive(..))));
+        // Its header is the second one: a name that is too long for it stands in the first one's content.
+        let mut tar = archive::Writer::new(Vec::new());
+        tar.append_bytes(&archive::Entry::file("long/".repeat(80), 0o644, 0), b"x").unwrap();
+        let tar = tar.finish().unwrap();
+        assert_eq!(tar.get(156), Some(&b'x'));
+        assert!(matches!(check(&tar), Ok(Source::Archive(..))));
+        assert!(!matches!(check(tar.get(..BLOCK - 1).unwrap()), Ok(Source::Archive(..))));
         for text in ["FROM x", "", &"#".repeat(2000)] {
             let Ok(Source::Dockerfile(back)) = check(text.as_bytes()) else { panic!("a Dockerfile") };
             assert_eq!(back, text.as_bytes());
