@@ -12,7 +12,7 @@ use registry_client::Stop;
 use crate::error::Context;
 use crate::{Error, Result};
 
-/// How often it is looked whether git is still wanted.
+/// Longest time between two looks whether git is still wanted; the first ones come sooner, for most commands are short.
 const TICK: Duration = Duration::from_millis(50);
 /// Bytes of git's complaints that are told.
 const COMPLAINT: u64 = 4096;
@@ -110,7 +110,9 @@ impl Repository {
             git.run(&["fetch", "--quiet", "--tags", "origin"])?;
             git.run(&["checkout", "--quiet", wanted])?;
         }
-        git.run(&["submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1"])?;
+        if tree.join(".gitmodules").symlink_metadata().is_ok() {
+            git.run(&["submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1"])?;
+        }
         let commit = git.run(&["rev-parse", "HEAD"])?.trim().to_owned();
         if let Some(checksum) = checksum
             && !commit.starts_with(checksum.trim_start_matches("sha1:"))
@@ -207,6 +209,7 @@ impl Git<'_> {
         let said = gather(child.stdout.take().map(boxed));
         let complained =
             gather(child.stderr.take().map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
+        let mut pause = Duration::from_millis(1);
         let status = loop {
             if let Some(status) = child.try_wait().doing(|| "waiting for git".to_owned())? {
                 break status;
@@ -214,7 +217,8 @@ impl Git<'_> {
             if self.stop.is_stopped() {
                 end(&child);
             }
-            std::thread::sleep(TICK);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(TICK);
         };
         let (said, complained) = (said.join().unwrap_or_default(), complained.join().unwrap_or_default());
         if status.success() {
