@@ -5,6 +5,7 @@ mod buildx;
 mod classic;
 mod control;
 mod hostile;
+mod mission;
 mod outputs;
 mod own;
 mod remote;

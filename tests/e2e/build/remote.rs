@@ -1,7 +1,7 @@
 //! Files and contexts from elsewhere: ADD of addresses, archives, Dockerfiles and repositories as contexts, and servers
 //! that mean ill.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::Engine;
@@ -10,7 +10,7 @@ use testkit::lying::{Registry, Reply, Request};
 use super::support::{Build, context, has_git};
 
 /// A server of files by path.
-fn server(files: Vec<(&'static str, Vec<u8>)>) -> Registry {
+pub(super) fn server(files: Vec<(&'static str, Vec<u8>)>) -> Registry {
     Registry::start(move |request: &Request| {
         let path = request.path.split('?').next().unwrap_or_default();
         match files.iter().find(|(known, _)| *known == path) {
@@ -24,7 +24,16 @@ fn server(files: Vec<(&'static str, Vec<u8>)>) -> Registry {
     })
 }
 
-fn git(folder: &Path, arguments: &[&str]) {
+/// A server of a bare repository under `/served.git`, as files.
+pub(super) fn repository(served: PathBuf) -> Registry {
+    Registry::start(move |request: &Request| {
+        let path = request.path.split('?').next().unwrap_or_default().trim_start_matches("/served.git/");
+        std::fs::read(served.join(path)).map_or_else(|_| Reply::new(404, ""), |bytes| Reply::new(200, bytes))
+    })
+}
+
+/// Runs git in a folder, as somebody.
+pub(super) fn git(folder: &Path, arguments: &[&str]) {
     let fixed = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"];
     let ran = Command::new("git").args(fixed).args(arguments).current_dir(folder).output().expect("git runs");
     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -120,10 +129,7 @@ fn contexts_come_from_repositories() {
     git(engine.root(), &["clone", "-q", "--bare", "work", "served.git"]);
     let served = engine.root().join("served.git");
     git(&served, &["update-server-info"]);
-    let server = Registry::start(move |request: &Request| {
-        let path = request.path.split('?').next().unwrap_or_default().trim_start_matches("/served.git/");
-        std::fs::read(served.join(path)).map_or_else(|_| Reply::new(404, ""), |bytes| Reply::new(200, bytes))
-    });
+    let server = repository(served);
     let build = |tag: &str, rest: &str| {
         Build::run(&engine, &format!("t={tag}&remote=http://{}/served.git{rest}", server.address()), b"")
     };
