@@ -70,6 +70,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// What removes images that nobody uses; none keeps them all.
     pub image_budget: Option<ImageBudget>,
+    /// By which rules the cache of builds goes; none keeps it all.
+    pub build_cache: Vec<crate::build::CacheRule>,
     /// Ids of containers with a user namespace; none when containers have the machine's ids.
     pub id_ranges: Option<IdRanges>,
     /// Fault injection of tests: called with the name of each step.
@@ -340,6 +342,7 @@ impl Config {
             shutdown_timeout: 15,
             registry: RegistryConfig::default(),
             image_budget: None,
+            build_cache: Vec::new(),
             id_ranges: None,
             fail_at: None,
         }

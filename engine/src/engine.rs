@@ -16,7 +16,7 @@ use crate::event::Bus;
 use crate::layout::Layout;
 use crate::storage::Storage;
 use crate::worker::Worker;
-use crate::{Config, Error, Result, container as containers, exec, image, system, volume};
+use crate::{Config, Error, Result, build, container as containers, exec, image, system, volume};
 
 /// One container engine on two folders. Clones are the same engine.
 #[derive(Clone)]
@@ -94,6 +94,7 @@ impl Engine {
         let _ = listener.set(Arc::downgrade(&inner));
         containers::restore::restore(&inner)?;
         image::gc::begin(&inner);
+        build::gc::schedule(&inner);
         Ok(Self { inner })
     }
 
@@ -109,6 +110,7 @@ impl Engine {
     pub fn reload(&self, config: Config) -> Result<()> {
         system::reload(&self.inner, config)?;
         image::gc::schedule(&self.inner);
+        build::gc::schedule(&self.inner);
         Ok(())
     }
 

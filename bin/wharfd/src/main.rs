@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod build_gc;
 mod daemon;
 mod defaults;
 mod file;

@@ -132,7 +132,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     idle("authorization-plugin", "authorization-plugins", Kind::List),
     idle("", "bridge-accept-fwmark", Kind::Text),
     on("", '\0', "image-gc", Kind::Document),
-    idle("", "builder", Kind::Document),
+    on("", '\0', "builder", Kind::Document),
     idle("cdi-spec-dir", "cdi-spec-dirs", Kind::List),
     idle("containerd", "containerd", Kind::Text),
     idle("containerd-namespace", "containerd-namespace", Kind::Text),

@@ -1,13 +1,14 @@
 //! Flags and file as typed settings: what the engine is told, and what the daemon itself needs.
 
 mod registry;
+mod runtime;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use engine::Config;
-use engine::config::{AddressPool, RuntimeConfig, SeccompDefault, StorageDriver, Ulimit};
+use engine::config::{AddressPool, SeccompDefault, StorageDriver, Ulimit};
 use serde_json::Value;
 
 use crate::arguments::Values;
@@ -160,7 +161,7 @@ fn engine_config(read: &Reader<'_>, defaults: &Defaults, debug: bool) -> Result<
         defaults.shim_path.clone(),
     );
     config.debug = debug;
-    config.version = env!("CARGO_PKG_VERSION").to_owned();
+    config.version = env!("CARGO_PKG_VERSION").into();
     config.experimental = read.flag("experimental").unwrap_or(false);
     config.labels = read.list("labels");
     config.live_restore = read.flag("live-restore").unwrap_or(false);
@@ -169,6 +170,7 @@ fn engine_config(read: &Reader<'_>, defaults: &Defaults, debug: bool) -> Result<
         number_32(read, "default-stop-timeout")?.unwrap_or(config.default_stop_timeout);
     fill_network(&mut config, read, defaults)?;
     fill_containers(&mut config, read)?;
+    config.build_cache = crate::build_gc::rules(&read.map("builder"), &config.data_root)?;
     config.image_budget = crate::image_gc::budget(&read.map("image-gc"))?;
     registry::fill(&mut config, read, defaults)?;
     remap(&mut config, read)?;
@@ -319,8 +321,7 @@ fn fill_containers(config: &mut Config, read: &Reader<'_>) -> Result<(), String>
         }
     }
     config.default_ulimits = ulimits(read)?;
-    config.runtimes = runtimes(read)?;
-    check_default_runtime(config)?;
+    runtime::fill(config, read)?;
     config.seccomp_profile = seccomp(read)?;
     config.storage_driver = storage_driver(read)?;
     Ok(())
@@ -342,37 +343,6 @@ fn ulimits(read: &Reader<'_>) -> Result<BTreeMap<String, Ulimit>, String> {
             };
             let hard = number("Hard").ok_or_else(|| format!("invalid default ulimit: {name}"))?;
             Ok((name, Ulimit { soft: number("Soft").unwrap_or(hard), hard }))
-        })
-        .collect()
-}
-
-fn check_default_runtime(config: &Config) -> Result<(), String> {
-    let name = &config.default_runtime;
-    match config.runtimes.get(name) {
-        Some(runtime) if !runtime.is_ours() => Err(format!(
-            "specified default runtime '{name}' cannot be used: containers are run with the engine's own runtime only"
-        )),
-        None if !engine::config::BUILT_IN_RUNTIMES.contains(&name.as_str()) => {
-            Err(format!("specified default runtime '{name}' does not exist"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn runtimes(read: &Reader<'_>) -> Result<BTreeMap<String, RuntimeConfig>, String> {
-    read.map("runtimes")
-        .into_iter()
-        .map(|(name, value)| {
-            if name == "runc" {
-                return Err("runtime name 'runc' is reserved".to_owned());
-            }
-            let path = value.get("path").and_then(Value::as_str).unwrap_or_default();
-            let words = value.get("runtimeArgs").and_then(Value::as_array);
-            let words = words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-            if path.is_empty() && value.get("runtimeType").is_none() {
-                return Err(format!("runtime {name}: either a runtimeType or a path must be configured"));
-            }
-            Ok((name, RuntimeConfig { path: path.to_owned(), arguments: words.collect() }))
         })
         .collect()
 }

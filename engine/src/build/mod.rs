@@ -11,6 +11,7 @@ mod epoch;
 mod error;
 pub mod export;
 mod files;
+pub(crate) mod gc;
 mod git;
 mod history;
 mod job;
@@ -46,12 +47,13 @@ pub use elsewhere::ForeignContext;
 pub use epoch::parse as parse_epoch;
 pub use error::{BuildError, FailedStep};
 pub use files::Files;
+pub use gc::CacheRule;
 pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
 pub use provenance::{Provenance, ProvenanceWish};
-pub use prune::PruneWishes;
+pub use prune::{FILTERS, PruneWishes};
 pub use request::{BuildRequest, Client, ContextSource, Received};
 pub(crate) use run::SCRATCH;
 
@@ -75,6 +77,7 @@ pub(crate) struct Shared {
     contents: tree::Contents,
     kept: Arc<kept::Kept>,
     turns: Arc<turns::Turns>,
+    begun: gc::Begun,
     /// Builds that can be cancelled by their ids.
     running: Mutex<HashMap<String, Cancel>>,
     /// It is going to be noted what was of use.
@@ -202,6 +205,7 @@ impl Builds<'_> {
     ) -> std::result::Result<Outcome, BuildError> {
         let inner = self.inner;
         *cancel.shared.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(inner));
+        let _running = gc::Running::new(inner);
         let _listed = Listed::new(inner, &request.build_id, cancel);
         let epoch = epoch::of(&request.options)?;
         let started = model::Timestamp::now();

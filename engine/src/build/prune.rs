@@ -10,6 +10,10 @@ use super::cache::Entry;
 use crate::engine::Inner;
 use crate::{Error, Result};
 
+/// The filters that are known.
+pub const FILTERS: &[&str] =
+    &["until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"];
+
 /// What of the cache is removed.
 #[derive(Debug, Clone, Default)]
 pub struct PruneWishes {
@@ -55,17 +59,32 @@ pub(super) fn list(inner: &Inner) -> Vec<BuildCache> {
 
 /// Removes what the wishes leave to be removed, what was used longest ago first.
 pub(super) fn prune(inner: &Inner, wishes: &PruneWishes) -> Result<BuildPruneResponse> {
-    const KNOWN: &[&str] =
-        &["until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"];
-    wishes.filters.allow_only(KNOWN).map_err(Error::from_kinded)?;
+    let (deleted, space) = remove(inner, wishes)?;
+    let caches_deleted = (!deleted.is_empty()).then_some(deleted);
+    let attributes = [("reclaimed".to_owned(), space.to_string())].into();
+    inner.events.publish(crate::event::EventType::Builder, "prune", "", attributes);
+    Ok(BuildPruneResponse { caches_deleted, space_reclaimed: space })
+}
+
+/// The same, when nobody asked for it: nothing is told of, and nothing touched when nothing has to go.
+pub(super) fn prune_quietly(inner: &Inner, wishes: &PruneWishes) -> Result<()> {
+    remove(inner, wishes).map(|_| ())
+}
+
+/// Removes it; what went, and how many bytes.
+fn remove(inner: &Inner, wishes: &PruneWishes) -> Result<(Vec<String>, u64)> {
+    wishes.filters.allow_only(FILTERS).map_err(Error::from_kinded)?;
     let age = age(&wishes.filters)?;
     let now = Timestamp::now();
+    // What was of use since the oldest build began may be in use.
+    let begun = inner.build.begun.oldest();
     let mut items = items(inner);
     items.reverse();
     let mut left: u64 = items.iter().filter(|item| !item.shared).map(|item| item.size).sum();
     let (mut keys, mut deleted, mut space) = (Vec::new(), Vec::new(), 0);
     for item in items {
-        let young = age.is_some_and(|age| now.since(item.last_used) < age);
+        let in_use = item.folder.is_none() && begun.is_some_and(|begun| item.last_used >= begun);
+        let young = in_use || age.is_some_and(|age| now.since(item.last_used) < age);
         let unwanted = !wishes.all && item.shared;
         if young || unwanted || !chosen(&item, &wishes.filters) || (wishes.keep > 0 && left <= wishes.keep) {
             continue;
@@ -80,12 +99,11 @@ pub(super) fn prune(inner: &Inner, wishes: &PruneWishes) -> Result<BuildPruneRes
         }
         deleted.push(short(&item.id));
     }
-    inner.storage.build_cache.forget(&keys, &inner.storage.images)?;
-    inner.storage.sweep();
-    let caches_deleted = (!deleted.is_empty()).then_some(deleted);
-    let attributes = [("reclaimed".to_owned(), space.to_string())].into();
-    inner.events.publish(crate::event::EventType::Builder, "prune", "", attributes);
-    Ok(BuildPruneResponse { caches_deleted, space_reclaimed: space })
+    if !deleted.is_empty() {
+        inner.storage.build_cache.forget(&keys, &inner.storage.images)?;
+        inner.storage.sweep();
+    }
+    Ok((deleted, space))
 }
 
 fn short(id: &str) -> String {
@@ -169,7 +187,7 @@ pub(super) fn remove_folder(folder: &Path) -> Result<()> {
         .map_err(|error| Error::caused(format!("removing {}", folder.display()), error))
 }
 
-fn age(filters: &model::Filters) -> Result<Option<std::time::Duration>> {
+pub(super) fn age(filters: &model::Filters) -> Result<Option<std::time::Duration>> {
     let given = filters.get("until").chain(filters.get("unused-for")).next();
     let parsed = given.map(|text| {
         model::duration::parse(text).map_err(|error| {

@@ -98,7 +98,9 @@ impl Images<'_> {
     /// # Errors
     /// When it is used by a container or named elsewhere.
     pub fn remove(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<DeleteItem>> {
-        remove::remove(self.inner, name, force, no_prune)
+        let removed = remove::remove(self.inner, name, force, no_prune);
+        crate::build::gc::schedule(self.inner);
+        removed
     }
 
     /// Removes what is here of an image on some platforms; the image with the last of them.
@@ -119,7 +121,9 @@ impl Images<'_> {
     /// # Errors
     /// For wrong filters.
     pub fn prune(&self, filters: &Filters) -> Result<PruneResponse> {
-        remove::prune(self.inner, filters)
+        let removed = remove::prune(self.inner, filters);
+        crate::build::gc::schedule(self.inner);
+        removed
     }
 
     /// Makes an image of a root's tar stream; its id.

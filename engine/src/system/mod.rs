@@ -133,6 +133,7 @@ pub(crate) fn reload(inner: &Inner, new: Config) -> Result<()> {
         default_runtime: new.default_runtime,
         registry: new.registry,
         image_budget: new.image_budget,
+        build_cache: new.build_cache,
         ..Config::clone(&old)
     };
     inner.registries.reload(&merged.registry);

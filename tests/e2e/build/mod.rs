@@ -2,6 +2,7 @@
 
 mod attestations;
 mod buildx;
+mod cache_limit;
 mod classic;
 mod control;
 mod hostile;

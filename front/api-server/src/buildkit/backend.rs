@@ -168,7 +168,7 @@ impl Backend for EngineBackend {
                 variant: platform.variant.clone(),
                 ..ops::Platform::default()
             }],
-            gc_policy: Vec::new(),
+            gc_policy: cache::rules(&self.engine),
             buildkit_version: Some(self.version()),
         }]
     }

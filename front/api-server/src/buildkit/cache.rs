@@ -3,8 +3,9 @@
 use api::system::BuildCache;
 use buildkit::control::{DiskUsageRequest, PruneRequest, UsageRecord};
 use buildkit::time::Timestamp;
+use buildkit::worker::GcPolicy;
 use engine::Engine;
-use engine::build::PruneWishes;
+use engine::build::{CacheRule, FILTERS, PruneWishes};
 use grpc::{Code, Status};
 use model::{Filters, Kinded as _};
 
@@ -36,6 +37,22 @@ pub(super) fn prune(engine: &Engine, request: &PruneRequest) -> Result<Vec<Usage
     Ok(before.iter().filter(|record| gone.contains(&record.id)).map(record).collect())
 }
 
+/// The rules by which cache goes, as clients show them.
+pub(super) fn rules(engine: &Engine) -> Vec<GcPolicy> {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let shown = |rule: &CacheRule| {
+        let named = |name: &'static str| rule.filters.get(name).map(move |value| format!("{name}=={value}"));
+        let names = FILTERS.iter().filter(|name| !matches!(**name, "until" | "unused-for"));
+        GcPolicy {
+            all: rule.all,
+            keep_duration: rule.age().map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)),
+            keep_bytes: number(rule.keep),
+            filters: names.flat_map(|name| named(name)).collect(),
+        }
+    };
+    engine.config().build_cache.iter().map(shown).collect()
+}
+
 /// `name==value` and `name=value`, as BuildKit's clients write them.
 fn filters(texts: &[String]) -> Result<Filters, Status> {
     let mut filters = Filters::default();
@@ -43,8 +60,7 @@ fn filters(texts: &[String]) -> Result<Filters, Status> {
         let (name, value) = text.split_once("==").or_else(|| text.split_once('=')).unwrap_or((text, "true"));
         filters.add(name, value.trim_matches('"'));
     }
-    let known = &["until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"];
-    filters.allow_only(known).map_err(|error| Status::new(Code::from(error.kind()), error.to_string()))?;
+    filters.allow_only(FILTERS).map_err(|error| Status::new(Code::from(error.kind()), error.to_string()))?;
     Ok(filters)
 }
 
