@@ -19,6 +19,7 @@ mod kept;
 mod materialise;
 mod mode;
 mod owner;
+mod package;
 mod provenance;
 mod prune;
 mod remote;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Form, Part, layers};
+use crate::build::package;
 use crate::engine::Inner;
 use crate::{Error, Result};
 
@@ -139,10 +140,10 @@ fn about(
 
 /// What a statement is about, by the image's names.
 fn subjects(part: &Part, image: &Descriptor, names: &[Reference]) -> Vec<Value> {
-    let platform = part.platform.normalized().text().replace('/', "%2F");
+    let called = |name: &Reference| package::url(name, &part.platform);
     match names {
         [] => vec![subject("_", &image.digest)],
-        names => names.iter().map(|name| subject(&package(name, &platform), &image.digest)).collect(),
+        names => names.iter().map(|name| subject(&called(name), &image.digest)).collect(),
     }
 }
 
@@ -172,12 +173,6 @@ fn replace(predicate: &mut Value, blobs: &HashMap<Digest, Descriptor>) {
             *layer = json!(blob);
         }
     }
-}
-
-/// `pkg:docker/NAME@TAG?platform=...`: an image's name as a package's.
-fn package(name: &Reference, platform: &str) -> String {
-    let tag = name.tag().unwrap_or("latest");
-    format!("pkg:docker/{}@{tag}?platform={platform}", name.familiar_name())
 }
 
 fn manifest(

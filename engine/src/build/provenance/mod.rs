@@ -9,11 +9,12 @@ use builder::operation::{MountKind, Origin};
 use builder::plan::{Base, Plan};
 use builder::solve::Done;
 use model::Timestamp;
-use oci::{Platform, Reference};
+use oci::Platform;
 use serde_json::{Map, Value, json};
 
 use self::steps::Steps;
 use super::export::Statement;
+use super::package;
 
 /// The predicate's type.
 const TYPE: &str = "https://slsa.dev/provenance/v0.2";
@@ -85,7 +86,7 @@ impl Provenance {
         images.sort_by(|(one, _), (other, _)| (&one.0, one.1.text()).cmp(&(&other.0, other.1.text())));
         for ((name, platform), base) in images {
             let checksum = base.id.split_once(':').map(|(kind, hex)| (kind.to_owned(), hex.to_owned()));
-            found.materials.push((package(name, platform), checksum));
+            found.materials.push((package::url_of_text(name, platform), checksum));
         }
         let targets: Vec<_> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
@@ -221,23 +222,6 @@ fn material((uri, digest): &(String, Option<Checksum>)) -> Value {
     }
 }
 
-/// An image's name as a package's.
-fn package(name: &str, platform: &Platform) -> String {
-    let platform = platform.normalized().text().replace('/', "%2F");
-    match name.parse::<Reference>() {
-        Ok(name) => {
-            let name = name.or_latest();
-            let behind = match (name.tag(), name.digest()) {
-                (Some(tag), _) => format!("@{tag}"),
-                (None, _) => String::new(),
-            };
-            let digest = name.digest().map(|digest| format!("digest={digest}&")).unwrap_or_default();
-            format!("pkg:docker/{}{behind}?{digest}platform={platform}", name.familiar_name())
-        }
-        Err(_) => format!("pkg:docker/{name}?platform={platform}"),
-    }
-}
-
 /// An address as everybody may read it.
 fn without_password(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
@@ -271,7 +255,7 @@ mod tests {
         Provenance {
             platform: "linux/arm64".parse().expect("a platform"),
             materials: vec![
-                (package("busybox", &Platform::host()), Some(("sha256".into(), "ab".into()))),
+                (package::url_of_text("busybox", &Platform::host()), Some(("sha256".into(), "ab".into()))),
                 (without_password("https://me:word@example.test/f@g"), None),
             ],
             steps: Steps {
