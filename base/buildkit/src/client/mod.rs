@@ -23,9 +23,9 @@ pub use offer::{Offer, Secret};
 pub use output::Output;
 
 use crate::control::{
-    BuildHistoryEvent, BuildHistoryRequest, DiskUsageRequest, DiskUsageResponse, InfoRequest, InfoResponse,
-    ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest,
-    StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord, method,
+    BuildHistoryEvent, BuildHistoryRequest, DiskUsageRequest, DiskUsageResponse, ListWorkersRequest,
+    ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
+    UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord, method,
 };
 use crate::gateway;
 
@@ -45,14 +45,6 @@ impl Builder {
     /// When no thread or descriptor is to be had.
     pub fn new(socket: OwnedFd, early: Vec<u8>) -> io::Result<Self> {
         Ok(Self { client: Client::new(socket, early, Limits::DEFAULT)? })
-    }
-
-    /// What it is.
-    ///
-    /// # Errors
-    /// What it answers, also when it does not know the question.
-    pub fn info(&self) -> Result<InfoResponse, Status> {
-        self.ask(method::INFO, &InfoRequest {})
     }
 
     /// Its workers.
