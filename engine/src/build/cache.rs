@@ -139,6 +139,11 @@ impl Cache {
         false
     }
 
+    /// Whether any step is known to have been done.
+    pub(super) fn knows_steps(&self) -> bool {
+        !self.lock().steps.is_empty()
+    }
+
     /// Remembers a result.
     pub(super) fn keep(&self, key: &Key, record: &Record, root: &Layers, description: &str) {
         let entry = Entry {
@@ -194,7 +199,7 @@ impl Cache {
         entries
     }
 
-    /// Forgets entries; their blobs go with the next collection.
+    /// Forgets entries and which steps were done; the entries' blobs go with the next collection.
     pub(super) fn forget(&self, keys: &[String], images: &::image::Images) -> Result<()> {
         let mut transaction = self.store.transaction();
         {
@@ -207,6 +212,7 @@ impl Cache {
             for step in std::mem::take(&mut state.steps) {
                 transaction.delete(&STEPS, &step);
             }
+            state.new_steps.clear();
         }
         transaction.commit_durable().map_err(Error::from_kinded)?;
         images.set_pins(self.blobs());

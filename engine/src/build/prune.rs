@@ -99,7 +99,8 @@ fn remove(inner: &Inner, wishes: &PruneWishes) -> Result<(Vec<String>, u64)> {
         }
         deleted.push(short(&item.id));
     }
-    if !deleted.is_empty() {
+    let everything = wishes.all && wishes.keep == 0 && wishes.filters.is_empty();
+    if !deleted.is_empty() || (everything && inner.storage.build_cache.knows_steps()) {
         inner.storage.build_cache.forget(&keys, &inner.storage.images)?;
         inner.storage.sweep();
     }

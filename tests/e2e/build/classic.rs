@@ -324,6 +324,25 @@ fn the_cache_is_listed_and_pruned() {
     assert!(!Build::run(&engine, "", &files).ok().contains("Using cache"));
 }
 
+#[test]
+fn steps_that_left_nothing_but_words_are_pruned_too() {
+    let mut engine = Engine::with_busybox();
+    let files = context(&engine, "words", &[("Dockerfile", "FROM busybox\nLABEL a=b\n")]);
+    let is_cached = |engine: &Engine| Build::run(engine, "", &files).ok().contains("Using cache");
+    assert!(!is_cached(&engine) && is_cached(&engine));
+    // The last build has not written yet what it knew.
+    http::request(&engine.socket_path(), "POST", "/build/prune?all=1", &[], b"").expect("an answer");
+    engine.kill_daemon();
+    engine.start_daemon();
+    assert!(!is_cached(&engine) && is_cached(&engine));
+    // What is pruned for one kind of thing leaves the steps alone.
+    let kind = "/build/prune?all=1&filters=%7B%22type%22%3A%5B%22exec.cachemount%22%5D%7D";
+    http::request(&engine.socket_path(), "POST", kind, &[], b"").expect("an answer");
+    assert!(is_cached(&engine));
+    http::request(&engine.socket_path(), "POST", "/build/prune?all=1", &[], b"").expect("an answer");
+    assert!(!is_cached(&engine));
+}
+
 #[track_caller]
 pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let end = Instant::now() + testkit::patience(60);
