@@ -5,6 +5,7 @@ mod buildx;
 mod cache_limit;
 mod classic;
 mod control;
+mod folders;
 mod hostile;
 mod mission;
 mod outputs;

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! connection 1   client → builder   Control: Solve, Status, DiskUsage, Prune, Info, the history     [`Builder`]
-//! connection 2   builder → client   files, secrets, agents, credentials, bytes; results come back   [`Offer`]
+//! connection 2   builder → client   files, secrets, agents, credentials, bytes, blobs; results come back   [`Offer`]
 //! ```
 
+mod content;
 mod folder;
 mod follow;
+mod layout;
 mod offer;
 mod output;
 mod serve;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use grpc::{Cancellation, Client, ClientCall, Limits, Metadata, Status};
 
+pub use layout::{Layout, LayoutError};
 pub use offer::{Offer, Secret};
 pub use output::Output;
 

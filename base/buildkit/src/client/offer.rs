@@ -1,14 +1,16 @@
-//! What a client offers in its session: folders, secrets, agents, credentials, bytes, and places for results.
+//! What a client offers in its session: folders, secrets, agents, credentials, bytes, folders of blobs, and places for
+//! results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use linux::root::RootDir;
 
-use super::Output;
+use super::content::Store;
+use super::{Layout, Output};
 use crate::services::method;
 use crate::session::auth::Credentials;
 use crate::session::upload;
@@ -27,6 +29,7 @@ pub struct Offer {
     keyring: Option<Keyring>,
     uploads: Mutex<HashMap<String, Bytes>>,
     outputs: BTreeMap<usize, Output>,
+    stores: BTreeMap<String, Store>,
 }
 
 /// Where a secret's bytes are; they are read when somebody asks.
@@ -55,6 +58,7 @@ impl fmt::Debug for Offer {
             .field("secrets", &self.secrets.keys())
             .field("agents", &self.agents)
             .field("outputs", &self.outputs.keys())
+            .field("stores", &self.stores.keys())
             .finish_non_exhaustive()
     }
 }
@@ -92,16 +96,30 @@ impl Offer {
         self.outputs.insert(exporter, output);
     }
 
+    /// A folder of blobs under an id, to be read.
+    pub fn store(&mut self, id: &str, layout: Arc<Layout>) {
+        let is_writable = self.stores.get(id).is_some_and(|store| store.is_writable);
+        self.stores.insert(id.to_owned(), Store { layout, is_writable });
+    }
+
+    /// A folder of blobs under an id, to be read and written.
+    pub fn writable_store(&mut self, id: &str, layout: Arc<Layout>) {
+        self.stores.insert(id.to_owned(), Store { layout, is_writable: true });
+    }
+
     /// The methods of the services there is something for, as a session tells them.
     pub fn methods(&self) -> Vec<&'static str> {
         let has_uploads = !self.uploads.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        let all: [(bool, &[&'static str]); 6] = [
+        let takes_blobs = self.stores.values().any(|store| store.is_writable);
+        let all: [(bool, &[&'static str]); 8] = [
             (!self.folders.is_empty(), &[method::FILE_SYNC]),
             (!self.outputs.is_empty(), &[method::FILE_SEND]),
             (self.keyring.is_some(), &[method::CREDENTIALS]),
             (!self.secrets.is_empty(), &[method::GET_SECRET]),
             (!self.agents.is_empty(), &[method::CHECK_AGENT, method::FORWARD_AGENT]),
             (has_uploads, &[method::PULL]),
+            (!self.stores.is_empty(), &[method::CONTENT_INFO, method::CONTENT_READ]),
+            (takes_blobs, &[method::CONTENT_WRITE]),
         ];
         let offered = all.into_iter().filter(|(there, _)| *there).flat_map(|(_, methods)| methods);
         offered.copied().chain([HEALTH]).collect()
@@ -109,6 +127,10 @@ impl Offer {
 
     pub(super) fn folder_named(&self, name: &str) -> Option<&RootDir> {
         self.folders.get(name)
+    }
+
+    pub(super) fn store_named(&self, id: &str) -> Option<&Store> {
+        self.stores.get(id)
     }
 
     pub(super) fn secret_of(&self, id: &str) -> Option<&Secret> {

@@ -40,6 +40,9 @@ impl Service for Offer {
             }),
             method::FORWARD_AGENT => self.agent_connection(call),
             method::PULL => self.bytes(&call),
+            method::CONTENT_INFO => self.blob_info(call),
+            method::CONTENT_READ => self.read_blob(call),
+            method::CONTENT_WRITE => self.write_blob(call),
             path => Err(Status::unimplemented(path)),
         }
     }

@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use grpc::{Cancellation, Code, Limits};
+use grpc::{Cancellation, Client, Code, Limits, Metadata};
 use linux::root::RootDir;
+use model::error::{ErrorKind, Kinded as _};
+use oci::Digest;
+use oci::image::{Descriptor, media};
 
-use super::{Offer, Output, Secret};
+use super::{Layout, Offer, Output, Secret};
+use crate::services::{ReadContentRequest, ReadContentResponse, method};
 use crate::session::auth::Credentials;
 use crate::session::sync::{SyncLimits, Wanted};
 use crate::session::{Session, SessionInfo};
@@ -80,6 +84,13 @@ fn session(offer: Offer) -> Arc<Session> {
     };
     thread::spawn(move || grpc::serve(here.into(), Vec::new(), Arc::new(offer), Limits::DEFAULT));
     Arc::new(Session::new(info, there.into(), Vec::new()).expect("a session"))
+}
+
+/// A connection on which calls of any kind can be made.
+fn client(offer: Offer) -> Client {
+    let (here, there) = UnixStream::pair().expect("sockets");
+    thread::spawn(move || grpc::serve(here.into(), Vec::new(), Arc::new(offer), Limits::DEFAULT));
+    Client::new(there.into(), Vec::new(), Limits::DEFAULT).expect("a client")
 }
 
 /// What a builder gets of a folder that wants this.
@@ -259,4 +270,174 @@ fn results_come_back() {
     assert!(failed.message.contains("disk full"), "{failed:?}");
     let failed = session.send_archive(7, &[], &until).expect("starts").finish().expect_err("fails");
     assert!(failed.message.contains("no such output"), "{failed:?}");
+}
+
+/// A session with one folder to read and one to write.
+fn stores(reads: &Scratch, writes: &Scratch) -> (Arc<Session>, Arc<Layout>) {
+    let mut offer = Offer::default();
+    offer.store("local:reads", Arc::new(Layout::open(&reads.0).expect("opens")));
+    let layout = Arc::new(Layout::open(&writes.0).expect("opens"));
+    offer.writable_store("local:writes", Arc::clone(&layout));
+    (session(offer), layout)
+}
+
+/// Puts a blob where it belongs; its digest.
+fn blob(folder: &Scratch, bytes: &[u8]) -> Digest {
+    let digest = Digest::of(bytes);
+    fs::create_dir_all(folder.0.join("blobs/sha256")).expect("made");
+    fs::write(folder.0.join(digest.blob_path()), bytes).expect("written");
+    digest
+}
+
+#[test]
+fn blobs_are_lent_as_their_digests_say() {
+    let (reads, writes) = (Scratch::new(), Scratch::new());
+    let long: Vec<u8> = (0..3_000_000u32).map(|at| at.to_le_bytes()[1]).collect();
+    let (digest, empty) = (blob(&reads, &long), blob(&reads, b""));
+    let (session, _) = stores(&reads, &writes);
+    let read = |store: &str, digest: &str, size: u64| {
+        let mut bytes = Vec::new();
+        let mut stream = session.read_blob(store, digest, size, &Cancellation::new()).expect("starts");
+        stream.read_to_end(&mut bytes).map(|_| bytes).map_err(|error| error.to_string())
+    };
+    assert_eq!(session.blob_size("local:reads", digest.as_str()), Ok(Some(3_000_000)));
+    assert!(read("local:reads", digest.as_str(), 3_000_000).is_ok_and(|bytes| bytes == long));
+    assert_eq!(read("local:reads", empty.as_str(), 0), Ok(Vec::new()));
+    let other = Digest::of(b"other");
+    assert_eq!(session.blob_size("local:reads", other.as_str()), Ok(None));
+    assert_eq!(session.blob_size("local:none", other.as_str()), Ok(None), "as BuildKit's clients answer");
+    let shown = reads.0.display().to_string();
+    assert!(read("local:reads", other.as_str(), 1).is_err_and(|error| error.contains(&shown)));
+    for text in ["sha256:../../../../etc/passwd", "../../etc/passwd", "", "sha256:ab"] {
+        let refused = session.blob_size("local:reads", text).expect_err(text);
+        assert_eq!(refused.code, Code::InvalidArgument, "{text}");
+    }
+    // A link out of the folder leads nowhere.
+    let outside = writes.with(&["secret"]);
+    let linked = Digest::of(b"linked");
+    std::os::unix::fs::symlink(outside.0.join("secret"), reads.0.join(linked.blob_path())).expect("linked");
+    assert_eq!(session.blob_size("local:reads", linked.as_str()), Ok(None));
+    // Other bytes of the same length: all but the last piece come, and then why that does not.
+    let mut damaged = long.clone();
+    damaged[7] ^= 1;
+    fs::write(reads.0.join(digest.blob_path()), damaged).expect("written");
+    let refused = read("local:reads", digest.as_str(), 3_000_000).expect_err("is damaged");
+    assert!(refused.contains(&format!("{shown}/{} does not fit", digest.blob_path())), "{refused}");
+}
+
+#[test]
+fn parts_of_blobs_are_within_them() {
+    let reads = Scratch::new();
+    let digest = blob(&reads, b"0123456789");
+    let mut offer = Offer::default();
+    offer.store("s", Arc::new(Layout::open(&reads.0).expect("opens")));
+    assert!(!offer.methods().contains(&method::CONTENT_WRITE));
+    let client = client(offer);
+    let read = |offset: i64, size: i64| {
+        let metadata = Metadata::new().with("buildkit-attachable-store-id", "s");
+        let call = client.start(method::CONTENT_READ, metadata, None);
+        let request = ReadContentRequest { digest: digest.to_string(), offset, size };
+        call.outbound.send(&request).expect("sent");
+        let mut inbound = call.finish();
+        let mut bytes = Vec::new();
+        loop {
+            match inbound.recv::<ReadContentResponse>() {
+                Ok(Some(piece)) => bytes.extend(piece.data),
+                Ok(None) => return Ok(String::from_utf8(bytes).expect("text")),
+                Err(status) => return Err(status.code),
+            }
+        }
+    };
+    assert_eq!(read(0, 0).as_deref(), Ok("0123456789"));
+    assert_eq!(read(3, 0).as_deref(), Ok("3456789"));
+    assert_eq!(read(3, 4).as_deref(), Ok("3456"));
+    assert_eq!(read(10, 0).as_deref(), Ok(""));
+    for (offset, size) in [(11, 0), (8, 3), (-1, 0), (0, -1), (i64::MAX, i64::MAX)] {
+        assert_eq!(read(offset, size), Err(Code::OutOfRange), "{offset} {size}");
+    }
+}
+
+#[test]
+fn blobs_are_taken_when_they_are_right() {
+    let (reads, writes) = (Scratch::new(), Scratch::new());
+    let (session, layout) = stores(&reads, &writes);
+    let write = |store: &str, digest: &Digest, size: u64, mut bytes: &[u8]| {
+        session
+            .write_blob(store, digest.as_str(), size, &mut bytes, &Cancellation::new())
+            .map_err(|status| status.code)
+    };
+    let long: Vec<u8> = (0..2_500_000u32).map(|at| at.to_le_bytes()[1]).collect();
+    let digest = Digest::of(&long);
+    assert_eq!(write("local:writes", &digest, 2_500_000, &long), Ok(()));
+    assert!(fs::read(writes.0.join(digest.blob_path())).is_ok_and(|bytes| bytes == long));
+    assert_eq!(write("local:writes", &digest, 2_500_000, &long), Ok(()), "it is there already");
+    let small = Digest::of(b"small");
+    assert_eq!(write("local:reads", &small, 5, b"small"), Err(Code::PermissionDenied));
+    assert_eq!(write("local:none", &small, 5, b"small"), Err(Code::NotFound));
+    assert_eq!(write("local:writes", &small, 5, b"smell"), Err(Code::FailedPrecondition));
+    assert_eq!(write("local:writes", &small, 9, b"small"), Err(Code::FailedPrecondition));
+    assert_eq!(write("local:writes", &small, 4, b"small"), Err(Code::ResourceExhausted));
+    assert_eq!(write("local:writes", &small, 1 << 60, b"small"), Err(Code::ResourceExhausted));
+    let all = ["blobs".to_owned(), "blobs/sha256".to_owned(), digest.blob_path()];
+    assert_eq!(writes.list(), all, "nothing is left of what failed");
+    // What a crash has cut short is written anew.
+    fs::write(writes.0.join(small.blob_path()), "sm").expect("written");
+    assert_eq!(write("local:writes", &small, 5, b"small"), Ok(()));
+    assert_eq!(fs::read_to_string(writes.0.join(small.blob_path())).expect("reads"), "small");
+    assert!(reads.list().is_empty());
+    let told = Descriptor::of("m", &long);
+    assert_eq!(layout.taken(&told).expect("reads"), Some(told));
+    assert_eq!(layout.taken(&Descriptor::of("m", b"elsewhere")).expect("reads"), None, "no document");
+}
+
+#[test]
+fn what_different_exports_came_to_is_told_apart() {
+    let (reads, writes) = (Scratch::new(), Scratch::new());
+    let (session, layout) = stores(&reads, &writes);
+    let elsewhere = Descriptor::of(media::OCI_MANIFEST, b"elsewhere");
+    assert_eq!(layout.taken(&elsewhere).expect("reads"), None, "nothing came");
+    let document = format!(r#"{{"mediaType":"{}"}}"#, media::OCI_MANIFEST);
+    let ours = Descriptor::of(media::OCI_MANIFEST, document.as_bytes());
+    let mut bytes = document.as_bytes();
+    session
+        .write_blob("local:writes", ours.digest.as_str(), ours.size, &mut bytes, &Cancellation::new())
+        .expect("written");
+    assert_eq!(layout.taken(&elsewhere).expect("reads"), Some(ours));
+}
+
+#[test]
+fn an_index_keeps_what_it_is_told_and_what_it_knew() {
+    let folder = Scratch::new();
+    let missing = Layout::open(&folder.0.join("missing")).expect_err("is not there");
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert!(missing.to_string().contains(&folder.0.display().to_string()));
+    let layout = Layout::make(&folder.0.join("deep/er")).expect("made");
+    assert_eq!(layout.named("latest").expect_err("no index").kind(), ErrorKind::NotFound);
+    let manifest = |text: &str| Descriptor::of(media::OCI_MANIFEST, text.as_bytes());
+    layout.put(&manifest("1"), "latest").expect("put");
+    assert_eq!(layout.only().expect("reads").map(|one| one.digest), Some(manifest("1").digest));
+    layout.put(&manifest("2"), "other").expect("put");
+    layout.put(&manifest("3"), "latest").expect("put");
+    let named = |tag: &str| layout.named(tag).expect("reads").map(|one| one.digest);
+    assert_eq!(named("latest"), Some(manifest("3").digest));
+    assert_eq!(named("other"), Some(manifest("2").digest));
+    assert_eq!((named("third"), layout.only().expect("reads")), (None, None));
+    assert_eq!(folder.list(), ["deep", "deep/er", "deep/er/index.json", "deep/er/oci-layout"]);
+    let path = folder.0.join("deep/er/index.json");
+    let index = |more: &str| format!(r#"{{"schemaVersion":2,"x-new":7,"manifests":[{more}]}}"#);
+    let image = format!(
+        r#"{{"digest":"{}","data":"eA==","annotations":{{"io.containerd.image.name":"a:1","org.opencontainers.image.ref.name":"1"}}}}"#,
+        manifest("4").digest
+    );
+    fs::write(&path, index(&image)).expect("written");
+    layout.put(&manifest("5"), "1").expect("put");
+    let text = fs::read_to_string(&path).expect("reads");
+    assert!(text.starts_with(&index(&image).trim_end_matches("]}").to_owned()), "{text}");
+    assert_eq!(named("a:1"), Some(manifest("4").digest));
+    for (bytes, kind) in [("{", ErrorKind::Invalid), (&*" ".repeat(5 << 20), ErrorKind::Invalid)] {
+        fs::write(&path, bytes).expect("written");
+        let failed = layout.put(&manifest("6"), "1").expect_err("cannot be read");
+        assert!(failed.kind() == kind && failed.to_string().contains("index.json"), "{failed}");
+        assert_eq!(fs::read_to_string(&path).expect("reads"), bytes, "it is left as it is");
+    }
 }

@@ -12,7 +12,7 @@ use crate::services::{
 };
 
 /// Says which store is meant.
-const STORE: &str = "buildkit-attachable-store-id";
+pub(crate) const STORE: &str = "buildkit-attachable-store-id";
 /// Bytes in one message.
 const PIECE: usize = 1 << 20;
 

@@ -2,8 +2,9 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use buildkit::client::Offer;
+use buildkit::client::{Layout, LayoutError, Offer};
 use linux::root::RootDir;
 
 use super::attributes::Attributes;
@@ -167,12 +168,12 @@ fn named(text: &str, to: &mut Offer, attributes: &mut Attributes) -> Result<(), 
         ["docker-image://", "target:", "https://", "http://", "git@", "git://", "ssh://", "input:"]
             .iter()
             .any(|start| place.starts_with(start));
-    if place.starts_with("oci-layout://") {
-        let text = format!("--build-context {text}: folders in OCI layout are not supported yet");
-        return Err(Failure::text(text));
-    }
     let value = if is_elsewhere {
         place.to_owned()
+    } else if let Some(image) = place.strip_prefix("oci-layout://") {
+        layout(image, to).map_err(|failure| {
+            Failure::text(format!("failed to get build context {name}: {}", failure.message()))
+        })?
     } else {
         let found = std::fs::metadata(place).map_err(|error| {
             let reason = file_failure("stat", place, &error).message();
@@ -194,6 +195,36 @@ fn named(text: &str, to: &mut Offer, attributes: &mut Attributes) -> Result<(), 
     };
     attributes.insert(format!("context:{name}"), value);
     Ok(())
+}
+
+/// An image in a folder in OCI layout, `PATH[:TAG][@DIGEST]`, lent to the builder; what the builder knows it by.
+fn layout(text: &str, to: &mut Offer) -> Result<String, Failure> {
+    let failed = |error: LayoutError| Failure::text(model::error::chain(&error));
+    let (place, digest) = match text.rsplit_once('@') {
+        Some((place, digest)) if !digest.contains('/') => (place, Some(digest)),
+        _ => (text, None),
+    };
+    let (path, tag) = match place.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, tag),
+        _ => (place, "latest"),
+    };
+    let layout = Layout::open(Path::new(path)).map_err(failed)?;
+    let digest = match digest {
+        Some(digest) => digest.parse::<oci::Digest>().map_err(|error| {
+            Failure::text(format!("invalid digest {} of {path}: {error}", crate::value::quoted(digest)))
+        })?,
+        None => {
+            let known = layout.named(tag).map_err(failed)?;
+            let known = if known.is_some() { known } else { layout.only().map_err(failed)? };
+            let none = || Failure::text(format!("{path} has nothing tagged {tag}"));
+            known.ok_or_else(none)?.digest
+        }
+    };
+    // A builder would only say that the content is missing, not where.
+    layout.size(&digest).map_err(failed)?;
+    let id = model::id::random_hex()[..25].to_owned();
+    to.store(&format!("oci:{id}"), Arc::new(layout));
+    Ok(format!("oci-layout://{id}:{tag}@{digest}"))
 }
 
 fn open(path: &Path) -> Result<RootDir, Failure> {

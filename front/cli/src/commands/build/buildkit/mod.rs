@@ -66,13 +66,8 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     if is_wharf && client.host().starts_with("unix://") {
         files.name_place(&mut attributes)?;
     }
-    for flag in OWN.iter().filter(|flag| matches.on(flag)) {
-        if !is_wharf {
-            return Err(Failure::text(format!("--{flag} needs wharf's own engine, and this is another one")));
-        }
-        attributes.insert(format!("wharf-{}", flag.split('-').next().unwrap_or_default()), "1".into());
-    }
-    let cache = cache::read(matches, &mut attributes)?;
+    ask_for_own(matches, is_wharf, &mut attributes)?;
+    let mut caches = cache::read(matches, &mut attributes, &mut offer)?;
     let question = Question::of(matches)?;
     if let Some(question) = &question {
         question.add_to(&mut attributes);
@@ -91,7 +86,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         exporter_deprecated: first.r#type,
         exporter_attrs_deprecated: first.attrs,
         exporters,
-        cache,
+        cache: caches.options.take(),
         entitlements: attributes::entitlements(matches),
         ..SolveRequest::default()
     };
@@ -99,6 +94,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     let Some(question) = question else {
         let reference = request.reference.clone();
         let said = build(session, matches, &builder, request, &exports.push, &mut display)?;
+        caches.record(&said)?;
         outcome::write(matches, &said, &reference)?;
         if mode == Mode::Quiet && !outcome::id(&said).is_empty() {
             println!("{}", outcome::id(&said));
@@ -106,6 +102,17 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         return Ok(());
     };
     answer(&builder, request, &question, &mut display)
+}
+
+/// Passes on the flags that only an engine of ours knows.
+fn ask_for_own(matches: &Matches, is_wharf: bool, attributes: &mut attributes::Attributes) -> Outcome {
+    for flag in OWN.iter().filter(|flag| matches.on(flag)) {
+        if !is_wharf {
+            return Err(Failure::text(format!("--{flag} needs wharf's own engine, and this is another one")));
+        }
+        attributes.insert(format!("wharf-{}", flag.split('-').next().unwrap_or_default()), "1".into());
+    }
+    Ok(())
 }
 
 /// Builds, pushes what is to be pushed, and shows it all; what the exporters said.
