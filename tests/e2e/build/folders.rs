@@ -204,3 +204,40 @@ fn an_image_is_taken_out_of_a_folder_in_oci_layout() {
     let said = refused("layout");
     assert!(said.contains("layout/blobs/sha256/") && said.contains("does not fit its name"), "{said}");
 }
+
+#[test]
+fn an_image_becomes_a_folder_in_oci_layout_as_with_buildx() {
+    let Some(bench) = super::buildx::Bench::new() else { return };
+    let engine = &bench.engine;
+    folder(engine, "c", &[("Dockerfile", "FROM busybox\nCOPY f /f\n"), ("f", "file\n")]);
+    for (name, output) in [("plain", "type=oci"), ("named", "type=oci,name=a:1"), ("docker", "type=docker")] {
+        // The same steps and so the same blobs both times; only what an index says of dates can differ.
+        let output = format!("{output},tar=false,dest=");
+        let arguments = ["--build-arg=SOURCE_DATE_EPOCH=1700000000", "--provenance=false"];
+        let ours = format!("{output}{name}");
+        built(engine, &[&arguments[..], &["-o", &ours, "c"]].concat());
+        let ours = engine.root().join(name);
+        let document: Value =
+            serde_json::from_slice(&fs::read(blob(&ours, &digest(&ours))).expect("a manifest"))
+                .expect("a document");
+        for part in document["layers"].as_array().expect("layers").iter().chain([&document["config"]]) {
+            let found = fs::metadata(blob(&ours, part["digest"].as_str().expect("a digest"))).expect("there");
+            assert_eq!(Some(found.len()), part["size"].as_u64());
+        }
+        // buildx has it only where it does not build with an engine.
+        if name == "docker" {
+            continue;
+        }
+        let theirs = engine.root().join(format!("{name}-buildx"));
+        let into = format!("{output}{}", theirs.display());
+        let mut command = bench.command(&[&["build"], &arguments[..], &["-o", &into, "c"]].concat());
+        command.current_dir(engine.root());
+        let said = run(&mut command, None);
+        assert_eq!(said.code, 0, "{said:?}");
+        // Older ones do not say what an index is.
+        assert_eq!(index(&ours)["manifests"], index(&theirs)["manifests"], "{name}");
+    }
+    let again = build(engine, &["-o", "type=oci,tar=false,dest=c/f", "c"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("destination directory c/f is a file"), "{again:?}");
+}

@@ -4,14 +4,27 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use buildkit::client::{Offer, Output};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use buildkit::client::{Layout, LayoutError, Offer, Output};
 use buildkit::control::Exporter;
 use linux::root::RootDir;
+use oci::image::Descriptor;
 
 use super::fields;
-use crate::failure::{Failure, file_failure};
+use super::outcome::Said;
+use crate::failure::{Failure, Outcome, file_failure};
 use crate::matches::Matches;
+
+/// The store of the session that takes the blobs of an image that becomes no archive.
+const STORE: &str = "export";
+/// What exporters say about the image they have made: what it is, in base64, and what it is called.
+const DESCRIPTOR: &str = "containerimage.descriptor";
+const NAME: &str = "image.name";
+/// What it is called in an index when it has no name.
+const TAG: &str = "latest";
 
 /// What becomes of a result.
 #[derive(Debug, Default)]
@@ -19,6 +32,8 @@ pub(super) struct Exports {
     list: Vec<Export>,
     /// Names to push when the build is done.
     pub push: Vec<String>,
+    /// The folder that takes blobs.
+    layout: Option<Arc<Layout>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -33,6 +48,8 @@ struct Export {
 enum Place {
     Nowhere,
     Folder(PathBuf),
+    /// A folder in OCI layout.
+    Layout(PathBuf),
     File(PathBuf),
     Stdout,
 }
@@ -58,7 +75,7 @@ impl Exports {
             let images = list.iter_mut().filter(|export| export.kind == "image");
             images.for_each(|image| drop(image.options.insert("push".into(), "true".into())));
         }
-        let mut exports = Self { list, push: Vec::new() };
+        let mut exports = Self { list, ..Self::default() };
         exports.name(matches.list("tag"))?;
         exports.annotate(matches.list("annotation"))?;
         Ok(exports)
@@ -113,7 +130,7 @@ impl Exports {
     ///
     /// # Errors
     /// When a folder cannot be made.
-    pub fn offer(&self, offer: &mut Offer) -> Result<(), Failure> {
+    pub fn offer(&mut self, offer: &mut Offer) -> Result<(), Failure> {
         for (number, export) in self.list.iter().enumerate() {
             match &export.place {
                 Place::Nowhere => {}
@@ -123,6 +140,15 @@ impl Exports {
                 Place::File(path) => {
                     let path = path.clone();
                     offer.output(number, Output::bytes(move || open(&path)));
+                }
+                Place::Layout(path) => {
+                    // A builder knows one such store only.
+                    if self.layout.is_some() {
+                        return Err(Failure::text("there can be one output with tar=false only"));
+                    }
+                    let layout = Arc::new(Layout::make(path).map_err(failed)?);
+                    offer.writable_store(STORE, Arc::clone(&layout));
+                    self.layout = Some(layout);
                 }
                 Place::Folder(path) => {
                     let shown = path.display().to_string();
@@ -135,6 +161,27 @@ impl Exports {
         }
         Ok(())
     }
+
+    /// Tells the folder that took blobs what they are.
+    ///
+    /// # Errors
+    /// When its index cannot be changed, or nothing was said about the image.
+    pub fn record(&self, said: &Said) -> Outcome {
+        let Some(layout) = &self.layout else { return Ok(()) };
+        let descriptor = said.get(DESCRIPTOR).and_then(|text| STANDARD.decode(text).ok());
+        let descriptor = descriptor.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok());
+        let none = || {
+            Failure::text(format!("the builder does not say what it put into {}", layout.path().display()))
+        };
+        let told = descriptor.ok_or_else(none)?;
+        let image = layout.taken(&told).map_err(failed)?.ok_or_else(none)?;
+        let names = said.get(NAME).map_or(TAG, String::as_str);
+        names.split(',').try_for_each(|name| layout.put(&image, name).map_err(failed))
+    }
+}
+
+fn failed(error: LayoutError) -> Failure {
+    Failure::text(model::error::chain(&error))
 }
 
 impl Export {
@@ -169,17 +216,16 @@ fn output(text: &str, is_console: bool) -> Result<Option<Export>, Failure> {
         fields::take(&mut fields, "type").ok_or_else(|| Failure::text("type is required for output"))?;
     let dest = fields::take(&mut fields, "dest");
     let mut options: BTreeMap<String, String> = fields.into_iter().collect();
-    let refuse = |text: &str| Err(Failure::text(text));
+    let archive = options.get("tar").is_none_or(|tar| crate::value::truth(tar) != Ok(false));
     let (kind, place) = match (kind.as_str(), dest.as_deref()) {
         ("cacheonly", _) => return Ok(None),
         ("registry", _) => {
             options.insert("push".into(), "true".into());
             ("image", Place::Nowhere)
         }
+        ("oci" | "docker", dest) if !archive => (kind.as_str(), Place::Layout(folder(&kind, dest)?)),
         ("docker", None) => ("image", Place::Nowhere),
-        ("local", None | Some("")) => return refuse("dest is required for local exporter"),
-        ("local", Some("-")) => return refuse("dest cannot be stdout for local exporter"),
-        ("local", Some(dest)) => ("local", Place::Folder(PathBuf::from(dest))),
+        ("local", dest) => ("local", Place::Folder(folder("local", dest)?)),
         ("tar" | "oci" | "docker", None | Some("" | "-")) => {
             let place = console(&kind, is_console)?;
             (kind.as_str(), place)
@@ -196,10 +242,18 @@ fn output(text: &str, is_console: bool) -> Result<Option<Export>, Failure> {
     if place == Place::Nowhere && !matches!(kind, "image") && dest.is_some() {
         return Err(Failure::text(format!("dest is not supported for {kind} exporter")));
     }
-    if options.get("tar").is_some_and(|tar| crate::value::truth(tar) == Ok(false)) {
-        return refuse("tar=false is not supported: an archive is written to a file");
-    }
     Ok(Some(Export { kind: kind.to_owned(), options, place }))
+}
+
+/// The folder an exporter of a kind writes to.
+fn folder(kind: &str, dest: Option<&str>) -> Result<PathBuf, Failure> {
+    let refuse = |text: String| Err(Failure::text(text));
+    match dest {
+        None | Some("") => refuse(format!("dest is required for {kind} exporter")),
+        Some("-") => refuse(format!("dest cannot be stdout for {kind} exporter")),
+        Some(dest) if Path::new(dest).is_file() => refuse(format!("destination directory {dest} is a file")),
+        Some(dest) => Ok(PathBuf::from(dest)),
+    }
 }
 
 fn console(kind: &str, is_console: bool) -> Result<Place, Failure> {
@@ -268,6 +322,7 @@ mod tests {
             requests("-o type=image,name=x,rewrite-timestamp=true"),
             ["moby name=x rewrite-timestamp=true"]
         );
+        assert_eq!(requests("-o type=oci,dest=x,tar=false -t a"), ["oci name=a tar=false"]);
         assert_eq!(requests("-o type=cacheonly"), [""; 0]);
         assert_eq!(requests("-o out --load"), ["local", "moby"]);
         assert_eq!(requests("-o type=local,dest=a -o type=tar,dest=b.tar"), ["local", "tar"]);
@@ -286,6 +341,10 @@ mod tests {
     fn nonsense_is_refused() {
         for (line, text) in [
             ("--push", "tag is needed when pushing to registry"),
+            ("-o type=oci,tar=false", "dest is required for oci exporter"),
+            ("-o type=docker,tar=false", "dest is required for docker exporter"),
+            ("-o type=docker,tar=0,dest=-", "dest cannot be stdout for docker exporter"),
+            ("-o type=oci,tar=false,dest=/etc/passwd", "destination directory /etc/passwd is a file"),
             ("-o type=local", "dest is required for local exporter"),
             ("-o a=b", "type is required for output"),
             ("-o type=tar,x", "invalid field \"x\": must be a key=value pair"),

@@ -54,7 +54,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         eprintln!("WARNING: --{flag} has no effect on a build through BuildKit's protocol");
     }
     let client = session.client()?;
-    let exports = Exports::of(matches, terminal::is_terminal(std::io::stdout()))?;
+    let mut exports = Exports::of(matches, terminal::is_terminal(std::io::stdout()))?;
     let mut offer = Offer::default();
     lend::offer(matches, &session.environment, &mut offer)?;
     exports.offer(&mut offer)?;
@@ -94,6 +94,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     let Some(question) = question else {
         let reference = request.reference.clone();
         let said = build(session, matches, &builder, request, &exports.push, &mut display)?;
+        exports.record(&said)?;
         caches.record(&said)?;
         outcome::write(matches, &said, &reference)?;
         if mode == Mode::Quiet && !outcome::id(&said).is_empty() {
@@ -181,9 +182,13 @@ fn check(matches: &Matches) -> Outcome {
     if matches.on("debug-on-failure") && !terminal::is_terminal(std::io::stdin()) {
         return Err(Failure::text("--debug-on-failure needs a terminal to have a shell on"));
     }
-    for (flag, what) in [("policy", "rules for sources"), ("resource", "limits for steps")] {
+    let unknown = [
+        ("policy", "there is no interpreter for policies here; sources can be pinned by their digests"),
+        ("resource", "steps have no limits of their own here; those of a builder are its configuration's"),
+    ];
+    for (flag, reason) in unknown {
         if matches.given(flag) {
-            return Err(Failure::text(format!("--{flag}: {what} are not supported yet")));
+            return Err(Failure::text(format!("--{flag} is not supported: {reason}")));
         }
     }
     Ok(())
