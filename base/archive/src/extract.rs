@@ -96,21 +96,21 @@ pub struct Summary {
     pub bytes: u64,
     /// What was made below the target. None when members met what was there already, or directories without a member
     /// of their own: then it takes a look at the files.
-    pub made: Option<Made>,
+    pub made: Option<Usage>,
 }
 
-/// Files that were made.
+/// What a tree takes; a file with several names counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Made {
-    /// Bytes in them, as `st_size` says.
+pub struct Usage {
+    /// Bytes in the files, as Docker counts image and container sizes.
     pub size: u64,
-    /// Bytes on disk, as `st_blocks` says.
+    /// Bytes on disk, as `du` counts them.
     pub disk: u64,
-    /// How many, with directories.
+    /// Files, directories and other inodes.
     pub inodes: u64,
 }
 
-impl std::ops::AddAssign for Made {
+impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.size += other.size;
         self.disk += other.disk;
@@ -118,7 +118,7 @@ impl std::ops::AddAssign for Made {
     }
 }
 
-impl Made {
+impl Usage {
     /// Counts a file that is not a directory.
     fn add(&mut self, stat: &Stat) {
         self.size += stat.st_size.cast_unsigned();
@@ -135,7 +135,7 @@ fn disk_of(stat: &Stat) -> u64 {
 /// whose name leads out of `base` is refused. The stream is read to its end.
 pub fn extract(source: impl Read, root: &RootDir, base: &Path, options: &ExtractOptions) -> Result<Summary> {
     let mut reader = Reader::new(source, options.limits);
-    let summary = Summary { made: Some(Made::default()), ..Summary::default() };
+    let summary = Summary { made: Some(Usage::default()), ..Summary::default() };
     std::thread::scope(|scope| {
         let beside = Beside::new(scope, options);
         let mut extraction =

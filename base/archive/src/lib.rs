@@ -39,7 +39,7 @@ pub use compression::{Compression, Decoder};
 pub use encoder::Encoder;
 pub use entry::{Entry, EntryKind};
 pub use error::ArchiveError;
-pub use extract::{ExtractOptions, Made, Owner, Summary, Whiteouts, extract};
+pub use extract::{ExtractOptions, Owner, Summary, Usage, Whiteouts, extract};
 pub use file_sink::FileSink;
 pub use id_map::{IdMap, IdRange};
 pub use limits::Limits;

@@ -56,7 +56,7 @@ impl Form for Directories {
         };
         let summary = extracted.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
         match summary.made {
-            Some(made) => Ok(Usage { size: made.size, disk: made.disk, inodes: made.inodes }),
+            Some(made) => Ok(made),
             None => measure_path(&files),
         }
     }

@@ -8,24 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Size of a tree; a file with several names counts once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes in the files, as Docker counts image and container sizes.
-    pub size: u64,
-    /// Bytes on disk, as `du` counts them.
-    pub disk: u64,
-    /// Files, directories and other inodes.
-    pub inodes: u64,
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, other: Self) {
-        self.size += other.size;
-        self.disk += other.disk;
-        self.inodes += other.inodes;
-    }
-}
+pub use archive::Usage;
 
 /// Measures the tree below a directory without following links.
 pub fn measure(directory: BorrowedFd<'_>) -> rustix::io::Result<Usage> {

@@ -15,7 +15,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use linux::scheduling::processors;
 
 use super::node::{Done, Place};
-use super::{ExtractOptions, Made, Parent};
+use super::{ExtractOptions, Parent, Usage};
 use crate::Entry;
 use crate::error::{ArchiveError, Result};
 
@@ -66,7 +66,7 @@ struct State {
     /// Batches in the hands of threads.
     held: usize,
     ended: bool,
-    made: Made,
+    made: Usage,
     /// Something was replaced after all: what was made cannot be counted.
     replaced: bool,
     error: Option<ArchiveError>,
@@ -113,12 +113,7 @@ impl<'scope, 'env> Beside<'scope, 'env> {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
-        if self.small < WORTH || self.queue.is_busy() {
-            self.queue.work(batch, self.options);
-            return self.queue.failure();
-        }
-        self.start();
-        if self.makers.is_empty() {
+        if self.small < WORTH || self.queue.is_busy() || !self.has_makers() {
             self.queue.work(batch, self.options);
             return self.queue.failure();
         }
@@ -151,20 +146,22 @@ impl<'scope, 'env> Beside<'scope, 'env> {
     ///
     /// # Errors
     /// Why something could not be made.
-    pub(super) fn finish(mut self) -> Result<Option<Made>> {
+    pub(super) fn finish(mut self) -> Result<Option<Usage>> {
         self.settle()?;
         let state = self.queue.lock();
         Ok((!state.replaced).then_some(state.made))
     }
 
-    fn start(&mut self) {
+    /// Starts threads that make files; whether there are any.
+    fn has_makers(&mut self) -> bool {
         // This thread reads, and helps when there is too much.
         while self.makers.len() < (processors() - 1).min(MOST) {
             let (queue, options) = (Arc::clone(&self.queue), self.options);
             let maker = std::thread::Builder::new().name("unpack".into());
-            let Ok(maker) = maker.spawn_scoped(self.scope, move || queue.serve(options)) else { return };
+            let Ok(maker) = maker.spawn_scoped(self.scope, move || queue.serve(options)) else { break };
             self.makers.push(maker);
         }
+        !self.makers.is_empty()
     }
 }
 
@@ -214,7 +211,7 @@ impl Queue {
         if batch.is_empty() {
             return;
         }
-        let (mut made, mut replaced, mut error) = (Made::default(), false, None);
+        let (mut made, mut replaced, mut error) = (Usage::default(), false, None);
         for job in batch {
             match make(&job, options) {
                 Ok(Done::Made(Some(stat))) => made.add(&stat),

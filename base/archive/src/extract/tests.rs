@@ -308,8 +308,8 @@ fn hostile_entry() -> impl Strategy<Value = Entry> {
 }
 
 /// What is below a directory, by looking.
-fn found(directory: &Path) -> Made {
-    let mut all = Made::default();
+fn found(directory: &Path) -> Usage {
+    let mut all = Usage::default();
     let mut seen = std::collections::HashSet::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -320,7 +320,7 @@ fn found(directory: &Path) -> Made {
             continue;
         }
         let size = if data.is_dir() { 0 } else { data.len() };
-        all += Made { size, disk: data.blocks() * 512, inodes: 1 };
+        all += Usage { size, disk: data.blocks() * 512, inodes: 1 };
     }
     all
 }
