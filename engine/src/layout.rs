@@ -9,7 +9,7 @@
 //!   snapshots/ ...                components/snapshot
 //!   volumes/<name>/_data          components/volume
 //!   build-mounts/<id>/            cache mounts of builds
-//!   build-history/<digest>        what builds said
+//!   build-history/<digest>        builds that have ended, and what they said
 //!   tmp/                          emptied at each start
 //! <exec-root>/                    0700
 //!   containers/<id>/              shim.sock exit.json record.json     (auto-removed containers only)

@@ -72,7 +72,7 @@ impl Storage {
         Ok(Self {
             images: images.map_err(Error::from_kinded)?,
             build_cache,
-            build_history: crate::build::History::open(store, layout)?,
+            build_history: crate::build::History::open(layout)?,
             snapshots: Snapshots::open(&layout.snapshot_dir(), driver).map_err(Error::from_kinded)?,
             volumes: Volumes::open(&layout.volume_dir(), store.clone()).map_err(Error::from_kinded)?,
         })

@@ -1,22 +1,21 @@
 //! The history of builds: what was asked for, how it ended, and what it said, kept for a while after their end.
 //!
-//! A record is seen as soon as its build has ended; it is on disk a moment later, so that no build waits for that.
+//! A record is seen as soon as its build has ended; it is in its file a moment later, so that no build waits for that.
+//! Nobody waits for the disk either: a power cut may lose what the last builds said, never what they made.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+mod files;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::Timestamp;
-use oci::Digest;
 use serde::{Deserialize, Serialize};
-use store::{Durability, Store, Table};
+use store::Durability;
 
+use self::files::Files;
 use super::Builds;
-use crate::error::Context;
+use crate::Result;
 use crate::layout::Layout;
-use crate::{Error, Result};
-
-const TABLE: Table<PastBuild> = Table::new("build-history");
 
 /// Builds that are remembered; those that ended first go first, pinned ones only when there is nothing else.
 const MOST: usize = 100;
@@ -84,48 +83,40 @@ pub(crate) struct History {
 }
 
 struct Shared {
-    store: Store,
-    folder: PathBuf,
-    /// By reference.
-    known: Mutex<BTreeMap<String, PastBuild>>,
-    /// Held while the disk is made to say the same.
+    files: Files,
+    state: Mutex<State>,
+    /// Held while files change.
     writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By reference.
+    known: BTreeMap<String, PastBuild>,
+    /// What builds said, as long as it is in no file.
+    logs: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
 impl History {
     /// Reads what is remembered. What cannot be read is forgotten: nothing depends on it.
-    pub(crate) fn open(store: &Store, layout: &Layout) -> Result<Self> {
-        let listed = store.list_readable(&TABLE).map_err(Error::from_kinded)?;
-        let mut transaction = store.transaction();
-        for (key, _) in &listed.unreadable {
-            transaction.delete(&TABLE, key);
-        }
-        if !transaction.is_empty() {
-            transaction.commit_relaxed().map_err(Error::from_kinded)?;
-        }
-        let known = listed.records.into_iter().collect();
-        let folder = layout.build_history_dir();
-        let shared =
-            Shared { store: store.clone(), folder, known: Mutex::new(known), writing: Mutex::default() };
-        shared.sweep();
-        Ok(Self { shared: Arc::new(shared) })
+    pub(crate) fn open(layout: &Layout) -> Result<Self> {
+        let (files, known) = Files::open(layout.build_history_dir())?;
+        let state = Mutex::new(State { known, ..State::default() });
+        Ok(Self { shared: Arc::new(Shared { files, state, writing: Mutex::default() }) })
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, PastBuild>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file of what a build said.
-    fn log_path(&self, reference: &str) -> PathBuf {
-        self.folder.join(Digest::of(reference.as_bytes()).hex())
-    }
-
-    /// Takes a record in; what has to go for it.
-    fn admit(&self, build: PastBuild) -> Vec<String> {
-        let mut known = self.lock();
-        known.insert(build.reference.clone(), build);
+    /// Takes a build in; what has to go for it.
+    fn admit(&self, build: PastBuild, log: Vec<u8>) -> Vec<String> {
+        let mut state = self.lock();
+        state.logs.insert(build.reference.clone(), Arc::new(log));
+        state.known.insert(build.reference.clone(), build);
+        let known = &state.known;
         let mut order: Vec<(bool, Option<Timestamp>, u64, String)> = known
             .values()
             .map(|build| (build.pinned, build.completed, build.log_size, build.reference.clone()))
@@ -134,55 +125,38 @@ impl Shared {
         let mut bytes: u64 = order.iter().map(|(_, _, size, _)| size).sum();
         let mut gone = Vec::new();
         for (_, _, size, reference) in order {
-            if known.len() <= MOST && bytes <= MOST_BYTES {
+            if state.known.len() <= MOST && bytes <= MOST_BYTES {
                 break;
             }
             bytes = bytes.saturating_sub(size);
-            known.remove(&reference);
+            state.known.remove(&reference);
+            state.logs.remove(&reference);
             gone.push(reference);
         }
         gone
     }
 
-    /// Makes the disk say what memory says of some builds.
-    fn write(&self, references: &[String], log: Option<(&str, &[u8])>) -> Result<()> {
+    /// Makes the files say what memory says of some builds.
+    fn write(&self, references: &[String], durability: Durability) -> Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = self.store.transaction();
-        let mut gone = Vec::new();
         for reference in references {
-            let build = self.lock().get(reference).cloned();
-            match build {
-                Some(build) => {
-                    transaction.put(&TABLE, reference, &build).map_err(Error::from_kinded)?;
-                }
-                None => {
-                    transaction.delete(&TABLE, reference);
-                    gone.push(reference);
-                }
+            let (build, log) = {
+                let state = self.lock();
+                (state.known.get(reference).cloned(), state.logs.get(reference).cloned())
+            };
+            let Some(build) = build else {
+                self.files.remove(reference, durability)?;
+                continue;
+            };
+            let log = log.map_or_else(|| self.files.log(reference).map(Arc::new), Ok)?;
+            self.files.write(&build, &log, durability)?;
+            let mut state = self.lock();
+            // A build may have ended again meanwhile, under the same name.
+            if state.logs.get(reference).is_some_and(|current| Arc::ptr_eq(current, &log)) {
+                state.logs.remove(reference);
             }
         }
-        transaction.commit_durable().map_err(Error::from_kinded)?;
-        for reference in gone {
-            store::file::remove(&self.log_path(reference)).map_err(Error::from_kinded)?;
-        }
-        // After its record: without one it would be nobody's.
-        let Some((reference, log)) = log.filter(|(reference, _)| self.lock().contains_key(*reference)) else {
-            return Ok(());
-        };
-        store::file::make_private_dir(&self.folder).doing(|| format!("making {}", self.folder.display()))?;
-        store::file::replace(&self.log_path(reference), log, Durability::Relaxed).map_err(Error::from_kinded)
-    }
-
-    /// Removes what is left of builds that are not remembered.
-    fn sweep(&self) {
-        let known = self.lock();
-        let wanted: HashSet<PathBuf> = known.keys().map(|reference| self.log_path(reference)).collect();
-        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            // What cannot be removed now is found by the next start.
-            if !wanted.contains(&entry.path()) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
+        Ok(())
     }
 }
 
@@ -194,21 +168,18 @@ impl Builds<'_> {
         shorten(&mut build.response);
         let shared = Arc::clone(&self.inner.storage.build_history.shared);
         let reference = build.reference.clone();
-        let mut changed = shared.admit(build);
+        let mut changed = shared.admit(build, log);
         changed.push(reference.clone());
-        let write = move || {
-            if let Err(error) = shared.write(&changed, Some((&reference, &log))) {
+        self.inner.worker.run(move || {
+            if let Err(error) = shared.write(&changed, Durability::Relaxed) {
                 eprintln!("build {reference}: its history was not kept: {}", model::error::chain(&error));
             }
-        };
-        if std::thread::Builder::new().name("build-history".into()).spawn(write).is_err() {
-            eprintln!("a build's history was not kept: no thread is to be had");
-        }
+        });
     }
 
     /// The builds that are remembered, in no particular order.
     pub fn past(&self) -> Vec<PastBuild> {
-        self.inner.storage.build_history.shared.lock().values().cloned().collect()
+        self.inner.storage.build_history.shared.lock().known.values().cloned().collect()
     }
 
     /// What a build said, in the form it was remembered in; none when it is not remembered.
@@ -217,16 +188,15 @@ impl Builds<'_> {
     /// When it cannot be read.
     pub fn past_log(&self, reference: &str) -> Result<Option<Vec<u8>>> {
         let shared = &self.inner.storage.build_history.shared;
-        if !shared.lock().contains_key(reference) {
+        let state = shared.lock();
+        if let Some(log) = state.logs.get(reference) {
+            return Ok(Some(log.to_vec()));
+        }
+        if !state.known.contains_key(reference) {
             return Ok(None);
         }
-        // It may be about to be written.
-        let _writing = shared.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        match std::fs::read(shared.log_path(reference)) {
-            Ok(log) => Ok(Some(log)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(Vec::new())),
-            Err(error) => Err(Error::caused(format!("reading what build {reference} said"), error)),
-        }
+        drop(state);
+        shared.files.log(reference).map(Some)
     }
 
     /// Forgets a build; whether it was remembered.
@@ -235,10 +205,13 @@ impl Builds<'_> {
     /// When the disk does not take it.
     pub fn forget(&self, reference: &str) -> Result<bool> {
         let shared = &self.inner.storage.build_history.shared;
-        if shared.lock().remove(reference).is_none() {
+        let mut state = shared.lock();
+        state.logs.remove(reference);
+        if state.known.remove(reference).is_none() {
             return Ok(false);
         }
-        shared.write(&[reference.to_owned()], None)?;
+        drop(state);
+        shared.write(&[reference.to_owned()], Durability::Durable)?;
         Ok(true)
     }
 
@@ -248,11 +221,11 @@ impl Builds<'_> {
     /// When the disk does not take it.
     pub fn pin(&self, reference: &str, pinned: bool) -> Result<bool> {
         let shared = &self.inner.storage.build_history.shared;
-        match shared.lock().get_mut(reference) {
+        match shared.lock().known.get_mut(reference) {
             Some(build) => build.pinned = pinned,
             None => return Ok(false),
         }
-        shared.write(&[reference.to_owned()], None)?;
+        shared.write(&[reference.to_owned()], Durability::Durable)?;
         Ok(true)
     }
 }
@@ -273,6 +246,8 @@ fn shorten(values: &mut BTreeMap<String, String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     fn build(reference: &str, second: i64, log_size: u64) -> PastBuild {
@@ -280,49 +255,63 @@ mod tests {
         PastBuild { reference: reference.into(), completed, log_size, ..PastBuild::default() }
     }
 
-    fn history(name: &str) -> (PathBuf, Store, History) {
+    fn place(name: &str) -> PathBuf {
         let place = std::env::temp_dir().join(format!("wharf-history-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&place).expect("made");
-        let store = Store::in_memory();
-        let history = History::open(&store, &Layout::new(&place, &place)).expect("opens");
-        (place, store, history)
+        place
+    }
+
+    fn history(place: &Path) -> History {
+        History::open(&Layout::new(place, place)).expect("opens")
     }
 
     #[test]
     fn the_oldest_go_first_and_pinned_ones_last() {
-        let (place, _, history) = history("order");
-        let shared = &history.shared;
-        assert!(shared.admit(PastBuild { pinned: true, ..build("pinned", 0, 1) }).is_empty());
+        let place = place("order");
+        let shared = history(&place).shared;
+        let admit = |build| shared.admit(build, Vec::new());
+        assert!(admit(PastBuild { pinned: true, ..build("pinned", 0, 1) }).is_empty());
         for number in 1..MOST {
             let number = i64::try_from(number).expect("small");
-            assert!(shared.admit(build(&number.to_string(), number, 1)).is_empty());
+            assert!(admit(build(&number.to_string(), number, 1)).is_empty());
         }
-        assert_eq!(shared.admit(build("new", 1000, 1)), ["1"]);
-        let gone = shared.admit(build("large", 1001, MOST_BYTES - 50));
+        assert_eq!(admit(build("new", 1000, 1)), ["1"]);
+        let gone = admit(build("large", 1001, MOST_BYTES - 50));
         assert_eq!(gone.len(), 50, "bytes count, too: {gone:?}");
-        assert!(shared.lock().contains_key("pinned") && shared.lock().contains_key("large"));
+        let state = shared.lock();
+        assert!(state.known.contains_key("pinned") && state.known.contains_key("large"));
+        assert_eq!(state.logs.len(), state.known.len());
+        drop(state);
         std::fs::remove_dir_all(place).expect("removed");
     }
 
     #[test]
     fn records_and_logs_are_there_after_a_restart_and_go_together() {
-        let (place, store, history) = history("restart");
-        history.shared.admit(build("../a", 5, 3));
-        history.shared.write(&["../a".to_owned()], Some(("../a", b"log"))).expect("written");
-        let again = History::open(&store, &Layout::new(&place, &place)).expect("opens");
-        assert_eq!(again.shared.lock().get("../a"), Some(&build("../a", 5, 3)));
-        let path = again.shared.log_path("../a");
-        assert_eq!(std::fs::read(&path).expect("there"), b"log");
-        assert_eq!(path.parent(), Some(again.shared.folder.as_path()), "names do not leave the folder");
-        let orphan = again.shared.log_path("other");
-        std::fs::write(&orphan, "of nobody").expect("written");
-        again.shared.sweep();
-        assert!(path.exists() && !orphan.exists());
-        again.shared.lock().clear();
-        again.shared.write(&["../a".to_owned()], None).expect("written");
-        assert!(!path.exists());
-        let last = History::open(&store, &Layout::new(&place, &place)).expect("opens");
-        assert!(last.shared.lock().is_empty());
+        let place = place("restart");
+        let write = |history: &History, reference: &str| {
+            history.shared.write(&[reference.to_owned()], Durability::Relaxed).expect("written");
+        };
+        let first = history(&place);
+        first.shared.admit(build("../a\n", 5, 3), b"log\nof a\n".to_vec());
+        write(&first, "../a\n");
+        assert!(first.shared.lock().logs.is_empty(), "it is in its file now");
+        let again = history(&place);
+        assert_eq!(again.shared.lock().known.get("../a\n"), Some(&build("../a\n", 5, 3)));
+        assert_eq!(again.shared.files.log("../a\n").expect("read"), b"log\nof a\n");
+        // Its record changes, what it said stays.
+        again.shared.lock().known.get_mut("../a\n").expect("known").pinned = true;
+        write(&again, "../a\n");
+        let path = again.shared.files.path("../a\n");
+        let folder = path.parent().expect("a folder").to_owned();
+        std::fs::copy(&path, again.shared.files.path("other")).expect("copied");
+        std::fs::write(folder.join("stray"), "no record").expect("written");
+        let third = history(&place);
+        assert!(third.shared.lock().known["../a\n"].pinned);
+        assert_eq!(third.shared.files.log("../a\n").expect("read"), b"log\nof a\n");
+        assert_eq!(std::fs::read_dir(&folder).expect("listed").count(), 1, "names do not leave the folder");
+        third.shared.lock().known.clear();
+        write(&third, "../a\n");
+        assert!(!path.exists() && history(&place).shared.lock().known.is_empty());
         std::fs::remove_dir_all(place).expect("removed");
     }
 
