@@ -42,4 +42,9 @@ pub trait Backend: Send + Sync {
 
     /// Applies all changes in order, or none.
     fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<(), StoreError>;
+
+    /// As a relaxed [`Self::commit`], without waiting for it where there is something to wait for.
+    fn hand_over(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.commit(changes, Durability::Relaxed)
+    }
 }

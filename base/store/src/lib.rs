@@ -7,7 +7,8 @@
 //!
 //! A value is JSON behind its schema version (`{"v":1,"d":...}`), so that a later release reads what this one wrote.
 //! `commit_durable` returns when the change is on disk; `commit_relaxed` when it is visible (kill -9 of the engine
-//! may take it, the next durable commit of anybody keeps it): for what can be found out again.
+//! may take it, the next durable commit of anybody keeps it): for what can be found out again; `hand_over` does not wait
+//! even for that.
 //!
 //! Readers see the last finished commit and never wait for the writer. Who changes a record from what it read holds
 //! a lock of its own around both: this crate orders commits, not intentions.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -65,6 +65,19 @@ impl RedbBackend {
             }
         })?
     }
+
+    /// Gives changes to the writer; what says how it went.
+    fn send(
+        &self,
+        changes: Vec<Change>,
+        durability: Durability,
+    ) -> Result<Receiver<Result<(), Failure>>, StoreError> {
+        let (done, wait) = sync_channel(1);
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let requests = requests.ok_or(StoreError::Closed)?;
+        requests.send(Request { changes, durability, done }).map_err(|_| StoreError::Closed)?;
+        Ok(wait)
+    }
 }
 
 type Readable = redb::ReadOnlyTable<&'static str, &'static [u8]>;
@@ -91,18 +104,16 @@ impl Backend for RedbBackend {
     }
 
     fn commit(&self, changes: Vec<Change>, durability: Durability) -> Result<(), StoreError> {
-        let (done, wait) = sync_channel(1);
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        requests
-            .ok_or(StoreError::Closed)?
-            .send(Request { changes, durability, done })
-            .map_err(|_| StoreError::Closed)?;
-        match wait.recv() {
+        match self.send(changes, durability)?.recv() {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Failure::Full)) => Err(StoreError::Full { path: self.path.clone() }),
             Ok(Err(Failure::Other(message))) => Err(StoreError::Write { message }),
             Err(_) => Err(StoreError::Closed),
         }
+    }
+
+    fn hand_over(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.send(changes, Durability::Relaxed).map(drop)
     }
 }
 

@@ -50,6 +50,15 @@ impl<'store> Transaction<'store> {
         self.commit(Durability::Relaxed)
     }
 
+    /// Hands the changes over and returns at once: they become visible in their turn, and nobody hears of it when they
+    /// do not. For what nothing rests on.
+    pub fn hand_over(self) -> Result<(), StoreError> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        self.store.backend().hand_over(self.changes)
+    }
+
     fn commit(self, durability: Durability) -> Result<(), StoreError> {
         if self.changes.is_empty() {
             return Ok(());

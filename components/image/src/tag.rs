@@ -46,7 +46,7 @@ impl Images {
         }
         if before.iter().all(|holder| holder.as_ref() == Some(id)) {
             // Only the time is new, and nothing rests on that.
-            transaction.commit_relaxed()?;
+            transaction.hand_over()?;
         } else {
             transaction.commit_durable()?;
         }

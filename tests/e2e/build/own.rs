@@ -102,6 +102,9 @@ ERROR: failed to solve: process \"/bin/sh -c echo trying; exit 3\" did not compl
     let said = steady(&failed.stderr);
     assert!(said.ends_with(end), "{said}");
     assert!(said.contains("#3 ERROR: process") || said.contains(" ERROR: process"), "{said}");
+    // Who wants to hear nothing hears why it failed; nobody watched until then.
+    let quiet = build(&engine, &["-q", "c"]);
+    assert_eq!((quiet.code, steady(&quiet.stderr).as_str()), (1, end), "{quiet:?}");
 }
 
 #[test]

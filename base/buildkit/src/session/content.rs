@@ -35,7 +35,7 @@ impl Session {
         self.need(method::CONTENT_INFO)?;
         let metadata = Metadata::new().with(STORE, store);
         let request = InfoRequest { digest: digest.to_owned() };
-        match self.client.unary::<InfoResponse>(method::CONTENT_INFO, metadata, Some(PATIENCE), &request) {
+        match self.client()?.unary::<InfoResponse>(method::CONTENT_INFO, metadata, Some(PATIENCE), &request) {
             Ok(answer) => Ok(answer.info.map(|info| u64::try_from(info.size).unwrap_or_default())),
             Err(status) if status.code == Code::NotFound => Ok(None),
             Err(status) => Err(status),

@@ -8,6 +8,10 @@ pub const HEADERS: [&str; 4] = [
     "x-docker-expose-session-grpc-method",
 ];
 
+/// The header, of any value, of a client that can wait until it is asked: nothing is said on the connection before.
+/// Others may hang up when they hear nothing.
+pub const WHEN_ASKED: &str = "wharf-session-when-asked";
+
 /// Longest id, name or key, in bytes.
 const LONGEST: usize = 1024;
 /// Most methods.

@@ -55,12 +55,7 @@ impl Listed {
 
     /// Waits until the client is gone.
     pub fn wait(&self) {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let _hook = self.session.gone().on_cancel(move || {
-            let _ = sender.send(());
-        });
-        // The sender lives in the hook: an error says as well that it was called.
-        let _ = receiver.recv();
+        self.session.watch();
     }
 }
 

@@ -561,3 +561,41 @@ fn sessions_are_found_while_they_last() {
     server.join().expect("the wait ends with the client");
     assert!(sessions.get("one", Duration::ZERO).is_none());
 }
+
+#[test]
+fn a_client_that_can_wait_hears_nothing_until_it_is_asked() {
+    let sessions = Arc::new(Sessions::default());
+    // One that is never asked, one that is, and one whose client breaks off in the middle.
+    for (asks, breaks) in [(false, false), (true, false), (true, true)] {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let session = Session::when_asked(everything(), ours.into(), Vec::new()).expect("a session");
+        let listed = sessions.add(session);
+        let session = Arc::clone(listed.session());
+        let watch = thread::spawn(move || listed.wait());
+        theirs.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+        theirs.read(&mut [0]).expect_err("nobody has said anything");
+        theirs.set_read_timeout(None).expect("set");
+        if breaks {
+            let asking = thread::spawn(move || session.secret("token"));
+            theirs.read_exact(&mut [0; 24]).expect("a preface");
+            theirs.write_all(b"no HTTP/2 at all, but long enough to be a frame").expect("written");
+            asking.join().expect("ends").expect_err("nobody answers");
+            watch.join().expect("whoever breaks off is gone");
+            theirs.read_to_end(&mut Vec::new()).expect("the connection ends");
+        } else if asks {
+            let kept = theirs.try_clone().expect("a descriptor");
+            let desk = Arc::new(Desk::default());
+            let server = thread::spawn(move || grpc::serve(theirs.into(), Vec::new(), desk, Limits::DEFAULT));
+            assert!(session.secret("token").expect("answers").is_some());
+            assert!(session.secret("token").expect("answers again").is_some());
+            kept.shutdown(std::net::Shutdown::Both).expect("hung up");
+            watch.join().expect("the wait ends with the client");
+            server.join().expect("ends").ok();
+        } else {
+            drop(theirs);
+            watch.join().expect("the wait ends with the client");
+            session.secret("token").expect_err("is gone");
+        }
+        assert!(sessions.get("one", Duration::ZERO).is_none());
+    }
+}

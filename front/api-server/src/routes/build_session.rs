@@ -38,9 +38,14 @@ pub(crate) fn session(call: &mut Call<'_, '_>) -> Answer {
     let head = &call.exchange.head;
     let headers = info::HEADERS.iter().flat_map(|name| head.headers(name).map(move |value| (*name, value)));
     let info = SessionInfo::read(headers).ok_or_else(|| Failure::new(400, "session ID not provided"))?;
+    let waits = head.header(info::WHEN_ASKED).is_some();
     let sessions = Arc::clone(call.doors.sessions());
     let taken = call.exchange.hijack("", &[])?;
-    let session = Session::new(info, OwnedFd::from(taken.socket), taken.early)?;
+    let socket = OwnedFd::from(taken.socket);
+    let session = match waits {
+        true => Session::when_asked(info, socket, taken.early),
+        false => Session::new(info, socket, taken.early),
+    }?;
     sessions.add(session).wait();
     Ok(())
 }

@@ -7,6 +7,8 @@ use api_client::Client;
 use buildkit::client::{Builder, Offer};
 use buildkit::session::info;
 use grpc::Limits;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use crate::failure::Failure;
 
@@ -43,10 +45,16 @@ pub(super) fn serve(client: &Client, offer: Offer, name: &str, shared_key: &str)
     let mut headers = vec![(uuid, id.as_str()), (label, name), (key, shared_key)];
     let methods = offer.methods();
     headers.extend(methods.iter().map(|one| (method, *one)));
+    headers.push((info::WHEN_ASKED, "1"));
     let (socket, early) = door(client, "/session", &headers)?;
     let kept = socket.try_clone()?;
-    // How a builder leaves is its own affair; what it wanted and did not get fails the build.
-    let serving = move || drop(grpc::serve(socket, early, Arc::new(offer), Limits::DEFAULT));
+    let serving = move || {
+        // Most builds ask for nothing.
+        if !early.is_empty() || is_asked(&socket) {
+            // How a builder leaves is its own affair; what it wanted and did not get fails the build.
+            drop(grpc::serve(socket, early, Arc::new(offer), Limits::DEFAULT));
+        }
+    };
     std::thread::Builder::new().name("session".into()).spawn(serving)?;
     Ok(Serving { id, socket: kept })
 }
@@ -54,4 +62,15 @@ pub(super) fn serve(client: &Client, offer: Offer, name: &str, shared_key: &str)
 fn door(client: &Client, path: &str, headers: &[(&str, &str)]) -> Result<(OwnedFd, Vec<u8>), Failure> {
     let upgraded = client.upgrade_to("h2c", path, headers)?;
     Ok((upgraded.socket.as_fd().try_clone_to_owned()?, upgraded.early))
+}
+
+/// Waits until something comes; whether it does before the end.
+fn is_asked(socket: &OwnedFd) -> bool {
+    loop {
+        match rustix::net::recv(socket, &mut [0], RecvFlags::PEEK) {
+            Ok((count, _)) => return count > 0,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }

@@ -91,6 +91,9 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         ..SolveRequest::default()
     };
     let mut display = Display::new(mode, TITLE, session.environment.get("NO_COLOR").is_none());
+    if OWN.iter().any(|flag| matches.on(flag)) {
+        display.want_all();
+    }
     let Some(question) = question else {
         let reference = request.reference.clone();
         let said = build(session, matches, &builder, request, &exports.push, &mut display)?;

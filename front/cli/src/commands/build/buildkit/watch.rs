@@ -36,8 +36,11 @@ pub(super) fn under<T: Send + 'static>(
     shell: &dyn Fn(&str),
     work: impl FnOnce(&Builder, &Cancellation) -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
-    let (events, happened) = channel();
     let until = Cancellation::new();
+    if !display.wants_news() {
+        return unseen(builder, reference, display, work(builder, &until));
+    }
+    let (events, happened) = channel();
     let solving = {
         let (builder, until, events) = (builder.clone(), until.clone(), events.clone());
         move || drop(events.send(Event::End(work(&builder, &until))))
@@ -57,6 +60,20 @@ pub(super) fn under<T: Send + 'static>(
     let outcome = follow(&happened, display, shell);
     // Whoever still listens to a build that has ended is sent home.
     until.cancel();
+    outcome
+}
+
+/// What nobody watched has ended: only a failure has something to show.
+fn unseen<T>(
+    builder: &Builder,
+    reference: &str,
+    display: &mut Display,
+    outcome: Result<T, Status>,
+) -> Result<T, Status> {
+    if outcome.is_err() {
+        // Builders remember what builds said; one that does not has still said why it failed.
+        let _ = builder.status(reference, &Cancellation::new(), &mut |news| drop(display.news(&news)));
+    }
     outcome
 }
 

@@ -26,6 +26,7 @@ pub(in crate::commands) struct Display {
     steps: Steps,
     /// Steps with news that were not shown as lines, and since when.
     waiting: Option<(Instant, Vec<usize>)>,
+    wants_all: bool,
 }
 
 enum View {
@@ -48,12 +49,28 @@ impl Display {
             (Mode::Terminal, None) => live(terminal::Size { width: 80, height: 24 }),
             (Mode::Auto | Mode::Plain, _) => View::Lines(Plain::new(title)),
         };
-        Self { view, out: Box::new(std::io::stderr()), steps: Steps::default(), waiting: None }
+        Self {
+            view,
+            out: Box::new(std::io::stderr()),
+            steps: Steps::default(),
+            waiting: None,
+            wants_all: false,
+        }
     }
 
     /// The same on standard output, for what was said before.
     pub fn on_stdout(mode: Mode, title: [&str; 2], colours: bool) -> Self {
         Self { out: Box::new(std::io::stdout()), ..Self::new(mode, title, colours) }
+    }
+
+    /// Whether news are wanted when they come; otherwise only those of a failure are, at the end.
+    pub fn wants_news(&self) -> bool {
+        self.wants_all || !matches!(self.view, View::Nothing)
+    }
+
+    /// Wants all news, even if nothing is shown of them as they come.
+    pub fn want_all(&mut self) {
+        self.wants_all = true;
     }
 
     /// How long to wait for news before [`Self::beat`]; none when nothing changes by itself.
