@@ -23,7 +23,7 @@ pub(crate) const REASONS: [(&str, &str); 30] = [
     ("prost", "messages of BuildKit's protocol"),
     ("rcgen", "certificates for tests"),
     ("redb", "transactional tables"),
-    ("ring", "hashes"),
+    ("ring", "hashes, signatures"),
     ("rustix", "system calls with owned descriptors"),
     ("rustls", "TLS"),
     ("rustls-pki-types", "PEM files"),
@@ -41,7 +41,7 @@ pub(crate) const REASONS: [(&str, &str); 30] = [
 ];
 
 /// Ranks by folder; a crate may use crates of a lower rank, and base crates only those before them in this list.
-const BASE_ORDER: [&str; 19] = [
+const BASE_ORDER: [&str; 20] = [
     "base/model",
     "base/oci",
     "base/api",
@@ -57,6 +57,7 @@ const BASE_ORDER: [&str; 19] = [
     "base/registry-client",
     "base/grpc",
     "base/buildkit",
+    "base/ssh-agent",
     "base/api-client",
     "base/terminal",
     "base/testkit",

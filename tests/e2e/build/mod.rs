@@ -7,6 +7,7 @@ mod classic;
 mod control;
 mod folders;
 mod hostile;
+mod keys;
 mod mission;
 mod outputs;
 mod own;

@@ -389,7 +389,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_built() {
     for (arguments, told) in [
         ("--push c", "tag is needed when pushing to registry"),
         ("--builder other c", "ERROR: no builder \"other\" found"),
-        ("--secret id=a,src=nowhere c", "failed to stat nowhere"),
+        ("--secret id=a,src=nowhere c", "ERROR: failed to stat nowhere"),
         ("--build-context a c", "invalid context value"),
         ("-o type=local c", "dest is required for local exporter"),
         ("--memory 64m --secret id=a,src=secret c", "--secret needs BuildKit's protocol"),

@@ -7,12 +7,14 @@
 
 mod build_protocol;
 mod dockerfile;
+mod ssh;
 mod upload;
 
 use std::io::Read as _;
 
 pub use build_protocol::{build_connection, build_context_packets, build_message};
 pub use dockerfile::{dockerfile, ignore_file};
+pub use ssh::{ssh_agent_connection, ssh_key_file};
 pub use upload::registry_upload;
 
 /// Bodies of API requests.

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,8 @@ use crate::session::upload;
 
 /// Who knows what to say to a registry.
 type Keyring = Box<dyn Fn(&str) -> Option<Credentials> + Send + Sync>;
+/// Who connects to an ssh agent.
+type Connect = Box<dyn Fn() -> io::Result<UnixStream> + Send + Sync>;
 /// Bytes that are there once.
 type Bytes = Box<dyn Read + Send>;
 
@@ -25,7 +28,7 @@ type Bytes = Box<dyn Read + Send>;
 pub struct Offer {
     folders: BTreeMap<String, RootDir>,
     secrets: BTreeMap<String, Secret>,
-    agents: BTreeMap<String, PathBuf>,
+    agents: BTreeMap<String, Connect>,
     keyring: Option<Keyring>,
     uploads: Mutex<HashMap<String, Bytes>>,
     outputs: BTreeMap<usize, Output>,
@@ -56,7 +59,7 @@ impl fmt::Debug for Offer {
             .debug_struct("Offer")
             .field("folders", &self.folders.keys())
             .field("secrets", &self.secrets.keys())
-            .field("agents", &self.agents)
+            .field("agents", &self.agents.keys())
             .field("outputs", &self.outputs.keys())
             .field("stores", &self.stores.keys())
             .finish_non_exhaustive()
@@ -74,9 +77,9 @@ impl Offer {
         self.secrets.insert(id.to_owned(), secret);
     }
 
-    /// An ssh agent under an id, by its socket.
-    pub fn agent(&mut self, id: &str, socket: PathBuf) {
-        self.agents.insert(id.to_owned(), socket);
+    /// An ssh agent under an id; whoever asks for it gets a connection of its own.
+    pub fn agent(&mut self, id: &str, connect: impl Fn() -> io::Result<UnixStream> + Send + Sync + 'static) {
+        self.agents.insert(id.to_owned(), Box::new(connect));
     }
 
     /// Whoever knows what to say to a registry, asked by the registry's host.
@@ -137,7 +140,7 @@ impl Offer {
         self.secrets.get(id)
     }
 
-    pub(super) fn agent_of(&self, id: &str) -> Option<&PathBuf> {
+    pub(super) fn agent_of(&self, id: &str) -> Option<&Connect> {
         self.agents.get(if id.is_empty() { "default" } else { id })
     }
 

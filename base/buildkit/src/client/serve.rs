@@ -1,7 +1,6 @@
 //! The services of a session: each call answered from what is offered.
 
 use std::io::Read as _;
-use std::os::unix::net::UnixStream;
 
 use grpc::{Call, Code, Service, Status};
 
@@ -70,10 +69,9 @@ impl Offer {
 
     fn agent_connection(&self, call: Call) -> Result<(), Status> {
         let id = call.metadata.text("buildkit.ssh.id").unwrap_or_default().to_owned();
-        let path = self.agent_of(&id).ok_or_else(|| no_agent(&id))?;
-        let socket = UnixStream::connect(path).map_err(|error| {
-            let text = format!("failed to connect to {}: {error}", path.display());
-            Status::new(Code::Unavailable, text)
+        let connect = self.agent_of(&id).ok_or_else(|| no_agent(&id))?;
+        let socket = connect().map_err(|error| {
+            Status::new(Code::Unavailable, format!("failed to connect to the ssh agent {id}: {error}"))
         })?;
         tunnel::carry(socket, call.inbound, call.outbound)
     }

@@ -221,7 +221,10 @@ fn an_agent_is_reached() {
         visitor.write_all(b"pong").expect("writes");
     });
     let mut offer = Offer::default();
-    offer.agent("default", folder.0.join("agent"));
+    let agent = folder.0.join("agent");
+    offer.agent("default", move || UnixStream::connect(&agent));
+    offer.agent("gone", || Err(std::io::Error::other("it is gone")));
+    assert!(format!("{offer:?}").contains(r#"agents: ["default", "gone"]"#), "{offer:?}");
     let session = session(offer);
     session.check_agent("").expect("is there");
     assert!(session.check_agent("other").is_err());
@@ -233,6 +236,11 @@ fn an_agent_is_reached() {
     visitor.read_exact(&mut word).expect("reads");
     assert_eq!(&word, b"pong");
     drop(forwarded);
+    let step = folder.0.join("other");
+    let _forwarded =
+        session.forward_agent("gone", UnixListener::bind(&step).expect("listens")).expect("forwards");
+    let mut visitor = UnixStream::connect(&step).expect("connects");
+    assert_eq!(visitor.read(&mut word).expect("an end"), 0, "nobody is behind it");
 }
 
 #[test]

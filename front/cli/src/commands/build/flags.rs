@@ -70,7 +70,11 @@ pub(super) const FLAGS: &[Flag] = &[
     long("security-opt", Strings, "Security option of the steps"),
     flag("shm-size", '\0', Bytes, "0", "Size of /dev/shm of the steps"),
     long("squash", Switch, "Make one layer of all that the build adds"),
-    long("ssh", List, "Give an SSH agent to RUN --mount=type=ssh"),
+    long(
+        "ssh",
+        List,
+        "Lend an SSH agent or keys to RUN --mount=type=ssh, as default or ID[=SOCKET|KEY[,KEY]]",
+    ),
     flag(
         "tag",
         't',
