@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use ssh_agent::{Keys, PrivateKey, guard};
 
+const OPENSSH: [&str; 3] = ["ssh-keygen", "ssh-add", "ssh-agent"];
+
 /// A folder that goes with the test.
 struct Folder(PathBuf);
 
@@ -71,13 +73,13 @@ impl Drop for Running {
     }
 }
 
-fn is_installed() -> bool {
-    let found = ["ssh-keygen", "ssh-add", "ssh-agent"].iter().all(|program| {
+fn are_installed(programs: &[&str]) -> bool {
+    let found = programs.iter().all(|program| {
         std::env::var_os("PATH")
             .is_some_and(|paths| std::env::split_paths(&paths).any(|path| path.join(program).is_file()))
     });
     if !found {
-        println!("skipped: OpenSSH is not installed");
+        println!("skipped: {programs:?} are not all installed");
     }
     found
 }
@@ -106,7 +108,7 @@ fn fingerprint(line: &str) -> (&str, &str, &str) {
 
 #[test]
 fn openssh_uses_our_keys() {
-    if !is_installed() {
+    if !are_installed(&OPENSSH) {
         return;
     }
     let folder = Folder::new();
@@ -181,7 +183,7 @@ fn signs(folder: &Folder, socket: &str, key: &str) {
 
 #[test]
 fn an_agent_of_openssh_is_guarded() {
-    if !is_installed() {
+    if !are_installed(&OPENSSH) {
         return;
     }
     let folder = Folder::new();
@@ -212,4 +214,34 @@ fn an_agent_of_openssh_is_guarded() {
         listed,
         "the user's keys are still there"
     );
+}
+
+#[test]
+fn keys_of_openssl_are_read_or_refused_by_name() {
+    if !are_installed(&["openssl"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let read = |line: &str| {
+        let path = folder.path("key");
+        succeed(Command::new("openssl").args(line.split(' ')).args(["-out", &path]));
+        let key = PrivateKey::read(&fs::read(&path).expect("a file"));
+        key.map(|key| key.name()).map_err(|error| error.to_string())
+    };
+    assert_eq!(read("genpkey -algorithm ed25519"), Ok("ssh-ed25519"));
+    assert_eq!(read("ecparam -name prime256v1 -genkey"), Ok("ecdsa-sha2-nistp256"));
+    assert_eq!(read("ecparam -name secp384r1 -genkey -noout"), Ok("ecdsa-sha2-nistp384"));
+    assert_eq!(read("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384"), Ok("ecdsa-sha2-nistp384"));
+    assert_eq!(read("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"), Ok("ssh-rsa"));
+    for (line, kind) in [
+        ("ecparam -name secp521r1 -genkey -noout", "ecdsa-sha2-nistp521"),
+        ("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521", "ecdsa-sha2-nistp521"),
+        ("ecparam -name secp256k1 -genkey -noout", "of this elliptic curve"),
+        ("genpkey -algorithm x25519", "of this PKCS#8 file"),
+    ] {
+        let refused = read(line).expect_err("no key");
+        assert!(refused.starts_with(&format!("ssh: unhandled key type {kind}: add it")), "{line}: {refused}");
+    }
+    let small = read("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024").expect_err("no key");
+    assert!(small.starts_with("ssh: keys of RSA have 2048, 3072 or 4096 bits here, not 1024: "), "{small}");
 }
