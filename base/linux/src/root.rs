@@ -84,17 +84,23 @@ impl RootDir {
 
     /// [`Self::open_regular`] with what the file is like once it is open.
     pub fn open_regular_with_stat<P: Arg>(&self, path: P) -> SysResult<(OwnedFd, Stat)> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         path.into_with_c_str(|path| {
             // A FIFO or device must not even be opened: what opening does is the device's business.
             let found = open_in_root(self.fd.as_fd(), path, OFlags::PATH, Mode::empty())?;
             if !is_regular(&rustix::fs::fstat(&found)?) {
                 return Err(Errno::INVAL);
             }
-            let file = open_in_root(self.fd.as_fd(), path, flags, Mode::empty())?;
-            let stat = rustix::fs::fstat(&file)?;
-            if is_regular(&stat) { Ok((file, stat)) } else { Err(Errno::INVAL) }
+            self.open_seen_regular(path)
         })
+    }
+
+    /// [`Self::open_regular_with_stat`] of what was a regular file a moment ago, without looking again first. For trees
+    /// that nobody changes but whoever could open a device as well.
+    pub fn open_seen_regular<P: Arg>(&self, path: P) -> SysResult<(OwnedFd, Stat)> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.open_file(path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        if is_regular(&stat) { Ok((file, stat)) } else { Err(Errno::INVAL) }
     }
 
     /// Attributes of the file, following links.

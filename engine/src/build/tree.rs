@@ -148,12 +148,12 @@ impl Tree<'_> {
         Ok(level)
     }
 
-    /// Opens a file that was found; with what it is like now.
+    /// Opens a regular file that was found; with what it is like now.
     pub(super) fn open(&self, path: &Path) -> Result<(File, Stat)> {
         if (self.unwanted)() {
             return Err(Error::internal("context canceled"));
         }
-        let opened = self.root.open_regular_with_stat(here(path));
+        let opened = self.root.open_seen_regular(here(path));
         let (file, stat) = opened.doing(|| format!("opening {}", path.display()))?;
         Ok((File::from(file), stat))
     }

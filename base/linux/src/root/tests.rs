@@ -72,6 +72,7 @@ fn only_regular_files_are_read() {
     root.make_dir(Path::new("dir"), Mode::from_raw_mode(0o700)).unwrap();
     for path in ["fifo", "dir"] {
         assert_eq!(root.open_regular(path).unwrap_err(), Errno::INVAL, "{path}");
+        assert_eq!(root.open_seen_regular(path).unwrap_err(), Errno::INVAL, "{path} took its place");
     }
 }
 
