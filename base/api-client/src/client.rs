@@ -62,6 +62,12 @@ impl Client {
         Self { http: HttpClient::new(options.endpoint.clone()), options, ping: OnceLock::new() }
     }
 
+    /// A client of the same engine with connections of its own, for another thread.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.options.clone())
+    }
+
     /// The address as the user wrote it.
     pub fn host(&self) -> &str {
         &self.options.host

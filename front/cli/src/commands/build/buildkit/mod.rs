@@ -16,6 +16,7 @@ mod lend;
 mod outcome;
 pub(in crate::commands) mod progress;
 mod push;
+mod serving;
 mod watch;
 
 use buildkit::client::{Builder, Offer};
@@ -74,7 +75,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     }
     let name =
         std::env::current_dir().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-    let serving = connect::serve(client, offer, &name.unwrap_or_default(), &files.shared_key)?;
+    let serving = serving::serve(client, offer, &name.unwrap_or_default(), &files.shared_key)?;
     let exporters = exports.requests();
     let first = exporters.first().cloned().unwrap_or_default();
     let request = SolveRequest {
@@ -96,7 +97,8 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     }
     let Some(question) = question else {
         let reference = request.reference.clone();
-        let said = build(session, matches, &builder, request, &exports.push, &mut display)?;
+        let said = build(session, matches, &builder, request, &exports.push, &mut display)
+            .map_err(|failure| serving.cause(failure))?;
         exports.record(&said)?;
         caches.record(&said)?;
         outcome::write(matches, &said, &reference)?;
@@ -105,7 +107,7 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
         }
         return Ok(());
     };
-    answer(&builder, request, &question, &mut display)
+    answer(&builder, request, &question, &mut display).map_err(|failure| serving.cause(failure))
 }
 
 /// Passes on the flags that only an engine of ours knows.
