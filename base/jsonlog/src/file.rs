@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::Error;
-use crate::rotation::{numbered, zipped};
+use crate::rotation::{Identity, numbered, zipped};
 
 /// An open file of a log.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
-    /// The inode it had when it was being written.
-    pub(crate) inode: u64,
+    /// Its own; nobody else has it while the file is open.
+    inode: u64,
     pub(crate) compressed: bool,
+    /// What it was before it was compressed, where it says so.
+    was: Option<Identity>,
 }
 
 impl LogFile {
@@ -25,7 +27,7 @@ impl LogFile {
     pub(crate) fn plain(path: &Path) -> Result<Option<Self>, Error> {
         let Some(file) = open(path)? else { return Ok(None) };
         let inode = file.metadata().map_err(|source| read_error(path, source))?.ino();
-        Ok(Some(Self { path: path.to_owned(), file, inode, compressed: false }))
+        Ok(Some(Self { path: path.to_owned(), file, inode, compressed: false, was: None }))
     }
 
     /// Opens the file that was moved aside as the `number`th.
@@ -36,8 +38,26 @@ impl LogFile {
         }
         let path = zipped(log, number);
         let Some(file) = open(&path)? else { return Ok(None) };
-        let inode = original_inode(&file).unwrap_or(0);
-        Ok(Some(Self { path, file, inode, compressed: true }))
+        let inode = file.metadata().map_err(|source| read_error(&path, source))?.ino();
+        let was = original(&file);
+        Ok(Some(Self { path, file, inode, compressed: true, was }))
+    }
+
+    /// Whether both are the same part of the log, one of them perhaps compressed since it was opened.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let was = |compressed: &Self, plain: &Self| {
+            compressed.was.is_some_and(|was| Identity::of(&plain.file).is_ok_and(|now| now == was))
+        };
+        match (self.compressed, other.compressed) {
+            (true, false) => was(self, other),
+            (false, true) => was(other, self),
+            _ => self.inode == other.inode,
+        }
+    }
+
+    /// Whether the log is written to another file by now.
+    pub(crate) fn is_turned(&self, log: &Path) -> bool {
+        self.compressed || std::fs::symlink_metadata(log).map_or(true, |found| found.ino() != self.inode)
     }
 
     /// Bytes in the file now.
@@ -129,15 +149,14 @@ pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
     Error::Read { path: path.to_owned(), source }
 }
 
-/// The inode named in the gzip header's extra field.
-fn original_inode(file: &File) -> Option<u64> {
-    let mut head = [0u8; 96];
+/// What the gzip header's extra field says.
+fn original(file: &File) -> Option<Identity> {
+    let mut head = [0u8; 256];
     let length = file.read_at(&mut head, 0).ok()?;
     let flags = *head[..length].get(3)?;
     if flags & 4 == 0 {
         return None;
     }
     let size = usize::from(u16::from_le_bytes([*head.get(10)?, *head.get(11)?]));
-    let extra = std::str::from_utf8(head[..length].get(12..12 + size)?).ok()?;
-    extra.strip_prefix("{\"inode\":")?.strip_suffix('}')?.parse().ok()
+    serde_json::from_slice(head[..length].get(12..12 + size)?).ok()
 }

@@ -59,11 +59,11 @@ pub fn read(
     // The watch comes first, so that nothing written after the files were opened is missed.
     let watch = follow.map(|follow| Watch::new(path, follow));
     let files = open_all(path)?;
-    let newest = files.last().map(|file| file.inode);
     let mut reading = Reading { query, sink, scratch: Scratch::default() };
     let starts = starts(&files, query)?;
     let mut tip = None;
     for (file, start) in files.into_iter().zip(starts) {
+        tip = None;
         let Some(start) = start else { continue };
         let limit =
             if watch.is_none() && !file.compressed { Some(file.size()?.saturating_sub(start)) } else { None };
@@ -73,7 +73,6 @@ pub fn read(
         }
         tip = Some((file, lines));
     }
-    let tip = tip.filter(|(file, _)| Some(file.inode) == newest);
     match watch {
         Some(watch) => follow_on(path, &watch, tip, &mut reading),
         None => {
@@ -139,7 +138,7 @@ fn open_all(path: &Path) -> Result<Vec<LogFile>, Error> {
     files.extend(LogFile::plain(path)?);
     for number in 1.. {
         let Some(file) = LogFile::aside(path, number)? else { break };
-        if files.iter().all(|other| other.inode != file.inode || file.inode == 0) {
+        if !files.iter().any(|other| other.is(&file)) {
             files.push(file);
         }
     }
@@ -151,8 +150,8 @@ fn open_all(path: &Path) -> Result<Vec<LogFile>, Error> {
 fn starts(files: &[LogFile], query: &Query) -> Result<Vec<Option<u64>>, Error> {
     let mut starts = vec![Some(0); files.len()];
     if let Some(mut wanted) = query.tail {
-        for (file, start) in files.iter().zip(&mut starts).rev() {
-            if wanted == 0 && file.inode != files.last().map_or(0, |last| last.inode) {
+        for (place, (file, start)) in files.iter().zip(&mut starts).enumerate().rev() {
+            if wanted == 0 && place + 1 < files.len() {
                 *start = None;
                 continue;
             }
@@ -183,11 +182,11 @@ fn follow_on(
     loop {
         if let Some((file, lines)) = &mut tip {
             // Looked up before the last read: what was written before the file was moved aside is then surely read.
-            let turned = is_turned(path, file);
+            let turned = file.is_turned(path);
             if reading.drain(lines, None)?.is_break() {
                 return Ok(());
             }
-            if turned && let Some(next) = next_file(path, file.inode)? {
+            if turned && let Some(next) = next_file(path, file)? {
                 let lines = next.lines(0)?;
                 tip = Some((next, lines));
                 continue;
@@ -209,20 +208,15 @@ fn follow_on(
     }
 }
 
-fn is_turned(path: &Path, file: &LogFile) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::symlink_metadata(path).map_or(true, |metadata| metadata.ino() != file.inode)
-}
-
-/// The file that was begun after the one with this inode; nothing while it is not there yet.
-fn next_file(path: &Path, inode: u64) -> Result<Option<LogFile>, Error> {
+/// The file that was begun after this one; nothing while it is not there yet.
+fn next_file(path: &Path, tip: &LogFile) -> Result<Option<LogFile>, Error> {
     let mut newer = LogFile::plain(path)?;
-    if newer.as_ref().is_some_and(|file| file.inode == inode) {
+    if newer.as_ref().is_some_and(|file| file.is(tip)) {
         return Ok(None);
     }
     for number in 1.. {
         match LogFile::aside(path, number)? {
-            Some(file) if file.inode == inode => return Ok(newer),
+            Some(file) if file.is(tip) => return Ok(newer),
             Some(file) => newer = Some(file),
             None if numbered(path, number + 1).exists() || zipped(path, number + 1).exists() => {}
             // It is gone: the oldest that is left came after it.

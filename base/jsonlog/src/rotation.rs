@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use flate2::{Compression, GzBuilder};
+use serde::{Deserialize, Serialize};
 
 /// The files of one log and how many of them are kept.
 #[derive(Debug)]
@@ -77,13 +78,29 @@ impl Rotation {
     }
 }
 
-/// The gzip header's extra field names the file's inode, so that a reader that follows the log knows its place again.
+/// What tells a file of a log from all others, also once it is compressed: its inode alone may be another one's later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    inode: u64,
+    size: u64,
+    /// The time of the last write: seconds since 1970, and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Identity {
+    /// Of a file as it is now; it changes until the file is turned.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { inode: found.ino(), size: found.size(), modified: (found.mtime(), found.mtime_nsec()) })
+    }
+}
+
+/// The gzip header's extra field says which file it was, so that a reader that follows the log knows its place again.
 fn compress_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut input = File::open(from)?;
-    let inode = input.metadata()?.ino();
+    let identity = serde_json::to_vec(&Identity::of(&input)?)?;
     let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(to)?;
-    let extra = format!("{{\"inode\":{inode}}}");
-    let mut encoder = GzBuilder::new().extra(extra).write(output, Compression::fast());
+    let mut encoder = GzBuilder::new().extra(identity).write(output, Compression::fast());
     let mut chunk = vec![0u8; 16 * 1024];
     loop {
         let length = input.read(&mut chunk)?;

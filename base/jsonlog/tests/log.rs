@@ -258,6 +258,51 @@ fn following_reads_through_rotations() {
     }
 }
 
+/// What comes after a compressed file may have the inode that file had before: both are other files all the same.
+#[test]
+fn a_slow_follower_reads_compressed_files_and_those_with_their_inodes() {
+    let place = Place::new("slow");
+    let (ended, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let path = place.log();
+    let options = Options { max_size: 3000, max_files: 80, compress: true, ..Options::default() };
+    let mut writer = Writer::open(&path, options).unwrap();
+    let mut inodes = Vec::new();
+    let mut write = |range| {
+        write_lines(&mut writer, range);
+        // Time for the compression, so that its inode is free for the next file.
+        std::thread::sleep(Duration::from_millis(4));
+        inodes.push(std::os::unix::fs::MetadataExt::ino(&fs::metadata(place.log()).unwrap()));
+    };
+    write(0..20);
+    let text = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut out = Vec::new();
+            let follow = Follow { ended: Some(ended.as_fd()), cancelled: None };
+            let mut sink = |record: &Record<'_>| {
+                if out.is_empty() {
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                }
+                out.extend_from_slice(record.log);
+                ControlFlow::Continue(())
+            };
+            read(&path, &Query::default(), Some(&follow), &mut sink).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        has_begun.recv().unwrap();
+        (1..50).for_each(|start| write(start * 20..start * 20 + 20));
+        go_on.send(()).unwrap();
+        drop(end);
+        reader.join().unwrap()
+    });
+    assert_eq!(text, lines(0..1000));
+    assert_eq!(all(&place.log()), lines(0..1000));
+    let all: std::collections::HashSet<u64> = inodes.iter().copied().collect();
+    eprintln!("{} inodes of {} files were new", all.len(), inodes.len());
+}
+
 #[test]
 fn following_begins_before_the_log_exists_and_ends_with_the_client() {
     let place = Place::new("client");
