@@ -4,13 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::Request;
+use linux::threads::Threads;
 use tokio::sync::mpsc;
 
 use crate::call::{self, Call, InboundSender, Outgoing};
@@ -21,6 +21,11 @@ use crate::io::Socket;
 use crate::limits::Limits;
 use crate::pump::{self, Owned, Sent};
 use crate::status::{Code, Status};
+
+/// Stack of a call's thread, bytes; only touched pages count.
+const STACK: usize = 2 << 20;
+/// A build is one call or two.
+static CALLS: Threads = Threads::new("grpc-call", STACK, 2);
 
 /// What answers calls.
 pub trait Service: Send + Sync + 'static {
@@ -158,7 +163,7 @@ fn handle(call: Call, seat: Seat, shared: &Arc<Shared>) -> io::Result<()> {
         let outcome = if call.path == health::CHECK { health::check(call) } else { service.call(call) };
         closing.end(outcome.err().unwrap_or_else(Status::ok));
     };
-    thread::Builder::new().name("grpc-call".into()).spawn(work).map(|_| ())
+    CALLS.run(work)
 }
 
 /// Sends the answer; the status to end it with, unless there is nobody to tell.

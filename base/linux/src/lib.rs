@@ -45,6 +45,7 @@ pub mod signal;
 pub mod socket_option;
 pub mod spawn;
 pub mod terminal;
+pub mod threads;
 
 pub use rustix::io::Errno;
 

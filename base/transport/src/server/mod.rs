@@ -19,6 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use linux::threads::Threads;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 pub use body::Body;
@@ -41,6 +42,8 @@ const TURNED_AWAY: usize = 32;
 const DESCRIPTORS_EACH: u64 = 4;
 /// Stack of a connection's thread, bytes; only touched pages count.
 const STACK: usize = 512 * 1024;
+/// A client has one or two at a time, and the next one comes right after it.
+static CONNECTIONS: Threads = Threads::new("connection", STACK, 2);
 
 /// Answers requests. Called on the connection's own thread, so it may block.
 pub trait Handler: Send + Sync + 'static {
@@ -208,5 +211,5 @@ fn spawn_connection(
         }
     };
     // When no thread is to be had the socket is dropped, which closes it: the client sees that at once.
-    let _ = std::thread::Builder::new().name("connection".to_owned()).stack_size(STACK).spawn(serve);
+    let _ = CONNECTIONS.run(serve);
 }
