@@ -25,7 +25,7 @@ use crate::status::{Code, Status};
 /// Stack of a call's thread, bytes; only touched pages count.
 const STACK: usize = 2 << 20;
 /// A build is one call or two.
-static CALLS: Threads = Threads::new("grpc-call", STACK, 2);
+static CALLS: Threads = Threads::new(c"grpc-call", STACK, 2);
 
 /// What answers calls.
 pub trait Service: Send + Sync + 'static {

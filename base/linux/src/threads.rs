@@ -1,7 +1,11 @@
 //! Threads that are used again: a new one costs a tenth of a millisecond, and begins with cold memory.
 
+use std::ffi::CStr;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What a thread is called while it waits for its next job.
+pub const SPARE: &CStr = c"spare";
 
 /// Something to do.
 type Job = Box<dyn FnOnce() + Send>;
@@ -10,7 +14,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// clock until then.
 #[derive(Debug)]
 pub struct Threads {
-    name: &'static str,
+    name: &'static CStr,
     stack: usize,
     kept: usize,
     state: Mutex<State>,
@@ -31,7 +35,7 @@ impl std::fmt::Debug for State {
 
 impl Threads {
     /// Threads with a name and a stack, bytes (only touched pages count), of which some stay when nothing is to do.
-    pub const fn new(name: &'static str, stack: usize, kept: usize) -> Self {
+    pub const fn new(name: &'static CStr, stack: usize, kept: usize) -> Self {
         let state = Mutex::new(State { jobs: Vec::new(), waiting: 0 });
         Self { name, stack, kept, state, wake: Condvar::new() }
     }
@@ -50,7 +54,8 @@ impl Threads {
             return Ok(());
         }
         drop(state);
-        let builder = std::thread::Builder::new().name(self.name.to_owned()).stack_size(self.stack);
+        let name = self.name.to_string_lossy().into_owned();
+        let builder = std::thread::Builder::new().name(name).stack_size(self.stack);
         builder.spawn(move || self.work(job)).map(drop)
     }
 
@@ -60,6 +65,8 @@ impl Threads {
         let mut state = self.lock();
         while state.waiting < self.kept {
             state.waiting += 1;
+            // Whoever looks at the threads of a process sees what they are for; nothing else depends on it.
+            let _ = crate::process::set_name(SPARE);
             let job = loop {
                 match state.jobs.pop() {
                     Some(job) => break job,
@@ -68,6 +75,7 @@ impl Threads {
             };
             state.waiting -= 1;
             drop(state);
+            let _ = crate::process::set_name(self.name);
             job();
             state = self.lock();
         }
@@ -98,7 +106,7 @@ mod tests {
 
     #[test]
     fn threads_serve_again_and_a_few_stay() {
-        static THREADS: Threads = Threads::new("again", 256 << 10, 2);
+        static THREADS: Threads = Threads::new(c"again", 256 << 10, 2);
         let mut seen = HashSet::new();
         for _ in 0..20 {
             let (told, heard) = channel();

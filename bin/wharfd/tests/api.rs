@@ -33,8 +33,11 @@ fn ask(engine: &Engine, method: &str, target: &str, headers: &[(&str, &str)], bo
     request(&engine.socket_path(), method, target, headers, body).unwrap()
 }
 
+/// Threads that serve somebody or something; those that only wait to be used again do not count.
 fn threads(engine: &Engine) -> usize {
-    std::fs::read_dir(format!("/proc/{}/task", engine.daemon_pid())).unwrap().count()
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", engine.daemon_pid())).unwrap();
+    let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim() != "spare").count()
 }
 
 /// The number of threads once those that served earlier calls have ended.

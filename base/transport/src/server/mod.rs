@@ -43,7 +43,7 @@ const DESCRIPTORS_EACH: u64 = 4;
 /// Stack of a connection's thread, bytes; only touched pages count.
 const STACK: usize = 512 * 1024;
 /// A client has one or two at a time, and the next one comes right after it.
-static CONNECTIONS: Threads = Threads::new("connection", STACK, 2);
+static CONNECTIONS: Threads = Threads::new(c"connection", STACK, 2);
 
 /// Answers requests. Called on the connection's own thread, so it may block.
 pub trait Handler: Send + Sync + 'static {
