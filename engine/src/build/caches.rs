@@ -7,13 +7,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use builder::dockerfile::{CacheMount, Sharing};
 use oci::Digest;
+use rustix::fs::{CWD, RenameFlags};
 
-use crate::Result;
 use crate::error::Context;
 use crate::layout::Layout;
+use crate::{Error, Result};
 
 /// Copies of one private cache at most.
 const COPIES: usize = 64;
+
+/// What is beside a folder that has come from elsewhere, until a step says whose it is.
+const IMPORTED: &str = "imported";
 
 /// The folders in use.
 #[derive(Default)]
@@ -76,9 +80,40 @@ impl Caches {
         let lock = Lock { caches: Some(Arc::clone(self)), path, new, _other: None };
         if new {
             make(&lock.path, id, options)?;
+        } else if std::fs::remove_file(lock.path.with_extension(IMPORTED)).is_ok() {
+            own(&lock.path, options)?;
         }
         drop(making);
         Ok(lock)
+    }
+
+    /// Takes the folder of a cache that is there; waits for a step that has it for itself.
+    pub(super) fn existing(self: &Arc<Self>, layout: &Layout, id: &str) -> Result<Lock> {
+        let path = self.claim(&layout.cache_mounts_dir(), Digest::of(id.as_bytes()).hex(), Sharing::Shared);
+        let lock = Lock { caches: Some(Arc::clone(self)), path, new: false, _other: None };
+        if lock.path.is_dir() {
+            return Ok(lock);
+        }
+        Err(Error::not_found(format!(
+            "no cache mount has the id {id}: \"builder du --filter type=exec.cachemount\" lists those there are"
+        )))
+    }
+
+    /// Makes a folder the one of a cache, at once; what the cache had is in the folder's place then. Waits for steps that
+    /// use it.
+    pub(super) fn replace(self: &Arc<Self>, layout: &Layout, id: &str, folder: &Path) -> Result<()> {
+        let base = layout.cache_mounts_dir();
+        store::file::make_private_dir(&base).doing(|| format!("making folder {}", base.display()))?;
+        let path = self.claim(&base, Digest::of(id.as_bytes()).hex(), Sharing::Locked);
+        let lock = Lock { caches: Some(Arc::clone(self)), path, new: false, _other: None };
+        let flags = if lock.path.exists() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        rustix::fs::renameat_with(CWD, folder, CWD, &lock.path, flags)
+            .doing(|| format!("renaming {}", folder.display()))?;
+        for (beside, text) in [("id", id), (IMPORTED, "")] {
+            let path = lock.path.with_extension(beside);
+            std::fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
     }
 
     fn claim(&self, base: &Path, name: &str, sharing: Sharing) -> PathBuf {
@@ -105,11 +140,17 @@ impl Caches {
 }
 
 fn make(path: &Path, id: &str, options: &CacheMount) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     let doing = || format!("making folder {}", path.display());
     std::fs::create_dir(path).doing(doing)?;
     // For people who list caches; nothing depends on it.
     let _ = std::fs::write(path.with_extension("id"), id);
+    own(path, options)
+}
+
+/// Makes a folder whose the mount says it is.
+fn own(path: &Path, options: &CacheMount) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let doing = || format!("making folder {}", path.display());
     std::os::unix::fs::chown(path, options.uid, options.gid).doing(doing)?;
     let mode = options.mode.unwrap_or(0o755) & 0o7777;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(doing)

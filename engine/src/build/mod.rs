@@ -18,6 +18,7 @@ mod job;
 mod kept;
 mod materialise;
 mod mode;
+mod mounts;
 mod owner;
 mod package;
 mod provenance;

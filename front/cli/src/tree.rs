@@ -52,6 +52,15 @@ const HISTORY: Group = Group {
     ],
 };
 
+const MOUNT: Group = Group {
+    about: "Folders that steps keep for later builds (RUN --mount=type=cache)",
+    bare: None,
+    entries: &[
+        Entry::command("export", &builder::mount::EXPORT),
+        Entry::command("import", &builder::mount::IMPORT),
+    ],
+};
+
 const BUILDER: Group = Group {
     about: "Manage builds",
     bare: None,
@@ -61,6 +70,7 @@ const BUILDER: Group = Group {
         Entry::group("history", &HISTORY).section(Section::Plain),
         Entry::command("inspect", &builder::instance::INSPECT),
         Entry::command("ls", &builder::instance::LS),
+        Entry::group("mount", &MOUNT).section(Section::Plain),
         Entry::command("prune", &builder::prune::COMMAND),
     ],
 };

@@ -9,6 +9,7 @@ mod folders;
 mod hostile;
 mod keys;
 mod mission;
+mod mounts;
 mod outputs;
 mod own;
 mod remote;

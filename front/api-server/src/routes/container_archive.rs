@@ -12,7 +12,7 @@ use crate::failure::Failure;
 type Answer = Result<(), Failure>;
 
 /// Bytes gathered before they become one chunk of the answer.
-const BLOCK: usize = 128 * 1024;
+pub(crate) const BLOCK: usize = 128 * 1024;
 
 fn path(call: &Call<'_, '_>) -> Result<String, Failure> {
     match call.query.text("path") {

@@ -2,6 +2,7 @@
 
 mod build;
 mod build_lines;
+mod build_mount;
 pub(crate) mod build_session;
 mod container;
 mod container_archive;
@@ -88,6 +89,8 @@ pub(crate) const TABLE: &[Route] = &[
     post("/build", build::build),
     post("/build/prune", build::prune),
     post("/build/cancel", build::cancel),
+    get("/build/mounts/archive", build_mount::get),
+    put("/build/mounts/archive", build_mount::put),
     get("/volumes", volume::list),
     get("/volumes/{*}", volume::inspect),
     post("/volumes/create", volume::create),
@@ -162,12 +165,15 @@ mod tests {
 
     use super::*;
 
+    /// What only wharf has.
+    const OWN: [(&str, &str); 2] = [("GET", "/build/mounts/archive"), ("PUT", "/build/mounts/archive")];
+
     #[test]
-    fn the_table_has_exactly_the_routes_of_the_api() {
+    fn the_table_has_exactly_the_routes_of_the_api_and_our_own() {
         let served: BTreeSet<(&str, &str)> =
             TABLE.iter().map(|route| (route.method, route.pattern)).collect();
         let wanted: BTreeSet<(&str, &str)> =
-            api::route::ROUTES.iter().map(|route| (route.method, route.path)).collect();
+            api::route::ROUTES.iter().map(|route| (route.method, route.path)).chain(OWN).collect();
         assert_eq!(served.len(), TABLE.len(), "a route stands twice");
         assert_eq!(served, wanted);
     }

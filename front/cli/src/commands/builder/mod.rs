@@ -3,5 +3,6 @@
 pub mod du;
 pub mod history;
 pub mod instance;
+pub mod mount;
 pub mod prune;
 mod record;
