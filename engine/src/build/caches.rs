@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const COPIES: usize = 64;
 
 /// What is beside a folder that has come from elsewhere, until a step says whose it is.
-const IMPORTED: &str = "imported";
+pub(super) const IMPORTED: &str = "imported";
 
 /// The folders in use.
 #[derive(Default)]

@@ -183,7 +183,9 @@ fn measured(folder: &Path) -> u64 {
 /// Removes a folder that builds have left, with what says what it was.
 pub(super) fn remove_folder(folder: &Path) -> Result<()> {
     // The name of what it was goes first; a folder without one is still found.
-    let _ = std::fs::remove_file(folder.with_extension("id"));
+    for beside in ["id", super::caches::IMPORTED] {
+        let _ = std::fs::remove_file(folder.with_extension(beside));
+    }
     std::fs::remove_dir_all(folder)
         .map_err(|error| Error::caused(format!("removing {}", folder.display()), error))
 }
