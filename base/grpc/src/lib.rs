@@ -30,7 +30,7 @@ mod tests;
 mod timeout;
 
 pub use call::{Call, Inbound, Outbound};
-pub use cancellation::Cancellation;
+pub use cancellation::{Cancellation, Hook};
 pub use client::{Client, ClientCall};
 pub use limits::Limits;
 pub use metadata::Metadata;

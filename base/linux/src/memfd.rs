@@ -2,8 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags};
+
+/// How long the kernel may be busy with memory that is to be sealed.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long to leave it alone between two questions.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A copy of a file that nobody can change any more, fit for execution.
 pub fn sealed_copy(name: &str, source: impl AsFd) -> io::Result<OwnedFd> {
@@ -42,9 +48,17 @@ fn create(name: &str) -> io::Result<OwnedFd> {
     }
 }
 
+/// Nobody else has the memory, but while the kernel itself looks at one of its pages (to move it, to count its uses) there
+/// might be a writer as far as it knows. It waits for that a little, and then refuses.
 fn seal(memory: &OwnedFd) -> io::Result<()> {
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    Ok(rustix::fs::fcntl_add_seals(memory, seals)?)
+    let late = Instant::now() + BUSY;
+    loop {
+        match rustix::fs::fcntl_add_seals(memory, seals) {
+            Err(crate::Errno::BUSY) if Instant::now() < late => std::thread::sleep(PAUSE),
+            result => return Ok(result?),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -22,10 +22,11 @@ type Case = Result<(), Failure>;
 /// Runs all cases in a fresh directory each.
 pub fn check<D: Driver>(root: &Path, open: impl Fn(&Path) -> D) -> Case {
     type Named<D> = (&'static str, fn(&dyn Fn() -> D) -> Case);
-    let cases: [Named<D>; 7] = [
+    let cases: [Named<D>; 8] = [
         ("layers", layers),
         ("layer_files", layer_files),
         ("broken_layers", broken_layers),
+        ("unnamed_layers", unnamed_layers),
         ("stacking", stacking),
         ("changes", changes),
         ("round_trip", round_trip),
@@ -159,6 +160,32 @@ fn broken_layers<D: Driver>(open: &dyn Fn() -> D) -> Case {
     ensure!(driver.layers().is_empty());
     driver.add_layer(&chain, None, &mut &*tar)?;
     ensure!(driver.has_layer(&chain));
+    Ok(())
+}
+
+/// A layer that is unpacked before it has a name is seen from then on only, and leaves nothing without one.
+fn unnamed_layers<D: Driver>(open: &dyn Fn() -> D) -> Case {
+    let driver = open();
+    let tar = base()?;
+    let chain = Digest::of(&tar);
+    let Some(dropped) = driver.unpack_unnamed(&mut &*tar)? else { return Ok(()) };
+    drop(dropped);
+    let cut = tar.get(..600).unwrap_or_default().to_vec();
+    ensure!(driver.unpack_unnamed(&mut &*cut).is_err());
+    let first = driver.unpack_unnamed(&mut &*tar)?.ok_or("not twice")?;
+    let second = driver.unpack_unnamed(&mut &*tar)?.ok_or("not twice")?;
+    ensure!(driver.layers().is_empty());
+    driver.name_layer(first, &chain, None)?;
+    driver.name_layer(second, &chain, None)?;
+    ensure!(driver.layers() == std::slice::from_ref(&chain));
+    let by_name = Digest::of(b"by name");
+    driver.add_layer(&by_name, None, &mut &*tar)?;
+    ensure!(driver.layer_usage(&chain)?.size == driver.layer_usage(&by_name)?.size);
+    drop(driver);
+    let driver = open();
+    ensure!(driver.has_layer(&chain) && driver.layers().len() == 2);
+    let root = mount(&driver.view(std::slice::from_ref(&chain))?)?;
+    ensure!(text(&root, "etc/config")? == "base" && text(&root, "data/b")? == "aaaa");
     Ok(())
 }
 

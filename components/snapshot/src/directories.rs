@@ -1,7 +1,7 @@
 //! The directory driver: every layer a plain directory with its files and overlayfs' own whiteouts.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use archive::ExtractOptions;
@@ -41,24 +41,12 @@ impl Form for Directories {
         directory.join("fs").is_dir()
     }
 
-    fn fill(&self, directory: &Path, chain: &Digest, tar: LayerTar<'_>) -> Result<Usage> {
-        let files = directory.join("fs");
-        std::fs::create_dir(&files).map_err(file_error("make", &files))?;
-        set_mode(&files, 0o755)?;
-        let root = RootDir::open(&files).map_err(file_error("open", &files))?;
-        let options = ExtractOptions::layer();
-        let extracted = match tar {
-            LayerTar::Stream(stream) => archive::extract(stream, &root, Path::new(""), &options),
-            LayerTar::File(path) => {
-                let file = File::open(path).map_err(file_error("open", path))?;
-                archive::extract(BufReader::with_capacity(READ, file), &root, Path::new(""), &options)
-            }
-        };
-        let summary = extracted.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
-        match summary.made {
-            Some(made) => Ok(made),
-            None => measure_path(&files),
-        }
+    fn fill(&self, directory: &Path, _: &Digest, tar: LayerTar<'_>) -> Result<Usage> {
+        fill(directory, tar)
+    }
+
+    fn fill_unnamed(&self, directory: &Path, tar: &mut dyn Read) -> Result<Option<Usage>> {
+        fill(directory, LayerTar::Stream(tar)).map(Some)
     }
 
     fn adopt(&self, directory: &Path, upper: &Path) -> Result<Option<Usage>> {
@@ -77,4 +65,25 @@ impl Form for Directories {
     }
 
     fn forget(&self, _: &Layout, _: &Digest) {}
+}
+
+/// Unpacks a layer into a fresh directory; answers its size.
+fn fill(directory: &Path, tar: LayerTar<'_>) -> Result<Usage> {
+    let files = directory.join("fs");
+    std::fs::create_dir(&files).map_err(file_error("make", &files))?;
+    set_mode(&files, 0o755)?;
+    let root = RootDir::open(&files).map_err(file_error("open", &files))?;
+    let options = ExtractOptions::layer();
+    let extracted = match tar {
+        LayerTar::Stream(stream) => archive::extract(stream, &root, Path::new(""), &options),
+        LayerTar::File(path) => {
+            let file = File::open(path).map_err(file_error("open", path))?;
+            archive::extract(BufReader::with_capacity(READ, file), &root, Path::new(""), &options)
+        }
+    };
+    let summary = extracted.map_err(|source| SnapshotError::Unpack { source })?;
+    match summary.made {
+        Some(made) => Ok(made),
+        None => measure_path(&files),
+    }
 }

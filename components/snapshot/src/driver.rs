@@ -8,7 +8,7 @@ use linux::overlay::Lower;
 use oci::Digest;
 
 use crate::error::Result;
-use crate::{Change, Usage};
+use crate::{Change, Unnamed, Usage};
 
 /// What to stack for a root: nothing is mounted by a driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,14 @@ pub trait Driver: Send + Sync {
     /// The same from a file that has the uncompressed tar: complete, verified and never changed again, only removed. A
     /// driver may keep a second name of it instead of a copy.
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()>;
+
+    /// Unpacks the tar stream of a layer that is still being made: until it is named nobody sees it, and without a name it
+    /// goes when the answer is dropped. The caller names it only when the stream was complete. None when the driver makes
+    /// layers of files only.
+    fn unpack_unnamed(&self, tar: &mut dyn Read) -> Result<Option<Unnamed>>;
+
+    /// Shows an unpacked layer under its name, as [`Self::add_layer`] does.
+    fn name_layer(&self, layer: Unnamed, chain: &Digest, parent: Option<&Digest>) -> Result<()>;
 
     /// Makes a layer of what a snapshot changed, which is exactly what the tar (as for [`Self::add_layer_file`]) has. The
     /// snapshot may lose its files to it: it can only be removed afterwards.

@@ -43,8 +43,6 @@ pub enum SnapshotError {
     /// The layer could not be unpacked.
     #[error("failed to register layer")]
     Unpack {
-        /// Its chain id.
-        chain: Digest,
         /// Why.
         source: archive::ArchiveError,
     },

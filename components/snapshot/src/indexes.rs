@@ -71,7 +71,7 @@ impl Form for Indexes {
                 erofs::index(&mut source, Limits::DEFAULT)
             }
         };
-        let tree = indexed.map_err(|source| SnapshotError::Unpack { chain: chain.clone(), source })?;
+        let tree = indexed.map_err(|source| SnapshotError::Unpack { source })?;
         let index = directory.join("index");
         let totals = tree.totals();
         write(&index, &image(chain, &tree)?)?;

@@ -35,4 +35,5 @@ pub use driver::{Driver, Stack};
 pub use error::SnapshotError;
 pub use indexes::ErofsDriver;
 pub use snapshots::{DriverChoice, LayerSource, OpenLayer, Snapshots, export};
+pub use stacked::unnamed::Unnamed;
 pub use usage::Usage;

@@ -10,7 +10,7 @@ use oci::Digest;
 use crate::chain::above;
 use crate::error::Result;
 use crate::indexes::{Support, probe};
-use crate::{Change, Driver, ErofsDriver, OverlayDriver, SnapshotError, Stack, Usage};
+use crate::{Change, Driver, ErofsDriver, OverlayDriver, SnapshotError, Stack, Unnamed, Usage};
 
 /// Layers unpacked at the same time.
 const UNPACKERS: usize = 4;
@@ -166,6 +166,16 @@ impl Snapshots {
     /// The same from a file with the uncompressed tar, verified and never changed again; it may get a second name.
     pub fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
         self.driver.add_layer_file(chain, parent, tar)
+    }
+
+    /// Unpacks a layer while its tar is made; see [`Driver::unpack_unnamed`].
+    pub fn unpack_unnamed(&self, tar: &mut dyn Read) -> Result<Option<Unnamed>> {
+        self.driver.unpack_unnamed(tar)
+    }
+
+    /// Shows such a layer under its name.
+    pub fn name_layer(&self, layer: Unnamed, chain: &Digest, parent: Option<&Digest>) -> Result<()> {
+        self.driver.name_layer(layer, chain, parent)
     }
 
     /// Makes a layer of what a snapshot changed, given the tar of it, as [`Self::write_diff`] wrote it. The snapshot can

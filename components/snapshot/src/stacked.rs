@@ -22,6 +22,7 @@ pub(crate) mod layout;
 mod state;
 mod sync;
 mod trash;
+pub(crate) mod unnamed;
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -34,7 +35,7 @@ use linux::root::RootDir;
 use oci::Digest;
 
 use crate::error::{Result, file_error};
-use crate::{Change, Driver, SnapshotError, Stack, Usage};
+use crate::{Change, Driver, SnapshotError, Stack, Unnamed, Usage};
 use files::{boot_id, copy_root_attributes, measure_path, open_dir, write_meta};
 use layout::{Layout, check_key};
 use state::{LayerMeta, State, depth, read_state};
@@ -49,6 +50,11 @@ pub trait Form: Send + Sync {
 
     /// Fills a fresh directory with a layer; answers its size.
     fn fill(&self, directory: &Path, chain: &Digest, tar: LayerTar<'_>) -> Result<Usage>;
+
+    /// The same from the stream of a tar that is still being made; none when the form needs it as a file.
+    fn fill_unnamed(&self, _directory: &Path, _tar: &mut dyn Read) -> Result<Option<Usage>> {
+        Ok(None)
+    }
 
     /// The same from a writable directory that becomes the layer's own; none when the form cannot use it.
     fn adopt(&self, _directory: &Path, _upper: &Path) -> Result<Option<Usage>> {
@@ -195,6 +201,19 @@ impl<F: Form> Driver for Stacked<F> {
 
     fn add_layer_file(&self, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {
         self.add(chain, parent, LayerTar::File(tar))
+    }
+
+    fn unpack_unnamed(&self, tar: &mut dyn Read) -> Result<Option<Unnamed>> {
+        let mut layer = Unnamed::new(self.layout.fresh()?, &self.trash);
+        let usage = self.form.fill_unnamed(layer.directory(), tar)?;
+        Ok(usage.map(|usage| {
+            layer.usage = usage;
+            layer
+        }))
+    }
+
+    fn name_layer(&self, layer: Unnamed, chain: &Digest, parent: Option<&Digest>) -> Result<()> {
+        self.show_layer(layer.directory(), chain, parent, layer.usage)
     }
 
     fn commit_layer(&self, key: &str, chain: &Digest, parent: Option<&Digest>, tar: &Path) -> Result<()> {

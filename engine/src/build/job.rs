@@ -15,7 +15,7 @@ use model::{ContainerId, ErrorKind, Kinded as _};
 use oci::Digest;
 use oci::digest::{Algorithm, Digester};
 use oci::image::{Descriptor, media};
-use snapshot::Snapshots;
+use snapshot::{Snapshots, Unnamed};
 
 use super::copying::Target;
 use super::mode::Mode;
@@ -23,6 +23,7 @@ use super::remote::{self, Fetched};
 use super::remote_cache::Imports;
 use super::tree::{self, Source, Tree};
 use super::turns::Turn;
+use super::twofold::Twofold;
 use super::walked::Walked;
 use super::{BuildError, BuildRequest, Cancel, Folder, Observer, owner, run};
 use crate::engine::Inner;
@@ -31,6 +32,16 @@ use crate::{Error, Result};
 
 /// Bytes of a tar stream without entries.
 const EMPTY_TAR: u64 = 1024;
+
+/// What a new layer's files are made of.
+enum Files<'f> {
+    /// A container's own files, where that is possible.
+    Snapshot(&'f str),
+    /// They are there.
+    Unpacked(Unnamed),
+    /// Its tar.
+    Tar,
+}
 
 /// Everything a build has.
 pub(super) struct Job<'j> {
@@ -98,7 +109,7 @@ impl Job<'_> {
         storage.snapshots.write_diff(id.as_str(), &mut writer).map_err(Error::from_kinded)?;
         let layer = self.finish(writer, keep_empty)?;
         if let Some(layer) = &layer {
-            self.show(root, layer, Some(id.as_str()))?;
+            self.show(root, layer, Files::Snapshot(id.as_str()))?;
         }
         Ok(layer)
     }
@@ -114,16 +125,17 @@ impl Job<'_> {
         Ok(Some(Layer { diff_id: new.diff_id, blob }))
     }
 
-    /// Makes a new layer usable above its root; out of a container's own files where that is possible.
-    fn show(&self, root: &State, layer: &Layer, snapshot: Option<&str>) -> Result<()> {
+    /// Makes a new layer usable above its root.
+    fn show(&self, root: &State, layer: &Layer, files: Files<'_>) -> Result<()> {
         let storage = &self.inner.storage;
         let diff_ids: Vec<Digest> = root.iter().chain([layer]).map(|layer| layer.diff_id.clone()).collect();
         let chains = Snapshots::chains(&diff_ids);
         let Some((chain, below)) = chains.split_last() else { return Ok(()) };
         let blob = storage.images.content().path(&layer.blob.digest);
-        let shown = match snapshot {
-            Some(key) => storage.snapshots.commit_layer(key, chain, below.last(), &blob),
-            None => storage.snapshots.add_layer_file(chain, below.last(), &blob),
+        let shown = match files {
+            Files::Snapshot(key) => storage.snapshots.commit_layer(key, chain, below.last(), &blob),
+            Files::Unpacked(files) => storage.snapshots.name_layer(files, chain, below.last()),
+            Files::Tar => storage.snapshots.add_layer_file(chain, below.last(), &blob),
         };
         shown.map_err(Error::from_kinded)
     }
@@ -227,13 +239,16 @@ impl Job<'_> {
         let owner =
             owner.map_err(|error| BuildError::Refused { vertex, error: owner::missing(copy, &error) })?;
         let mode = copy.mode.as_deref().map(Mode::parse).transpose()?;
-        let mut writer = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
+        let tar = self.inner.storage.images.layer_writer().map_err(Error::from_kinded)?;
+        let mut writer =
+            if copy.link { Twofold::tar_only(tar) } else { Twofold::new(tar, &self.inner.storage.snapshots) };
         let mut target = Target::new(&view, &mut writer, owner, mode);
         self.put(vertex, copy, inputs, &mut target)?;
         target.finish()?;
-        let layer = self.finish(writer, true)?;
+        let (tar, files) = writer.finish();
+        let layer = self.finish(tar, true)?;
         if let Some(layer) = layer.as_ref().filter(|_| !copy.link) {
-            self.show(&root, layer, None)?;
+            self.show(&root, layer, files.wait().map_or(Files::Tar, Files::Unpacked))?;
         }
         Ok(layer)
     }
@@ -276,7 +291,7 @@ impl Job<'_> {
         target.finish()?;
         let layer = self.finish(writer, keep_empty)?;
         if let Some(layer) = &layer {
-            self.show(&root, layer, None)?;
+            self.show(&root, layer, Files::Tar)?;
         }
         Ok(layer)
     }

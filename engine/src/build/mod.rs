@@ -16,6 +16,7 @@ mod git;
 mod history;
 mod job;
 mod kept;
+mod listed;
 mod materialise;
 mod mode;
 mod mounts;
@@ -29,6 +30,7 @@ mod request;
 mod run;
 mod tree;
 mod turns;
+mod twofold;
 mod walked;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -54,6 +56,7 @@ pub use git::is_repository;
 pub(crate) use history::History;
 pub use history::{PastBuild, PastError, PastSteps};
 pub use kept::KeptFolder;
+use listed::Listed;
 pub use provenance::{Provenance, ProvenanceWish};
 pub use prune::{FILTERS, PruneWishes};
 pub use request::{BuildRequest, Client, ContextSource, Received};
@@ -370,31 +373,4 @@ fn kill(inner: &Inner, id: &ContainerId) {
     let kill = model::Signal::KILL.number();
     // It may not have a process yet: then its start sees that it is not wanted.
     let _ = inner.supervisor.signal(id, shim_protocol::Target::Init, kill, true);
-}
-
-/// A build that can be cancelled by its id, while it lasts.
-struct Listed<'e> {
-    inner: &'e Inner,
-    id: String,
-    cancel: Cancel,
-}
-
-impl<'e> Listed<'e> {
-    fn new(inner: &'e Inner, id: &str, cancel: &Cancel) -> Self {
-        if !id.is_empty() {
-            let mut running = inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.insert(id.to_owned(), cancel.clone());
-        }
-        Self { inner, id: id.to_owned(), cancel: cancel.clone() }
-    }
-}
-
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        let mut running = self.inner.build.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // A later build may have the same id already.
-        if running.get(&self.id).is_some_and(|held| Arc::ptr_eq(&held.shared, &self.cancel.shared)) {
-            running.remove(&self.id);
-        }
-    }
 }

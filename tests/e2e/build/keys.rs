@@ -89,8 +89,12 @@ impl Bench {
         while let Some(path) = left.pop() {
             let kind = fs::symlink_metadata(&path).expect("it is there").file_type();
             if kind.is_dir() {
-                left.extend(fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
-            } else if kind.is_file() && memchr::memmem::find(&fs::read(&path).expect("a file"), bytes).is_some() {
+                left.extend(
+                    fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()),
+                );
+            } else if kind.is_file()
+                && memchr::memmem::find(&fs::read(&path).expect("a file"), bytes).is_some()
+            {
                 found.push(path);
             }
         }

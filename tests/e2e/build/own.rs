@@ -204,6 +204,37 @@ fn contexts_are_read_in_place_or_sent() {
 }
 
 #[test]
+fn files_made_while_their_layer_is_written_are_those_of_the_layer() {
+    let engine = Engine::with_busybox();
+    let c = folder(&engine, "c", &[("Dockerfile", "FROM busybox\nCOPY big /big/\nRUN ls /big >/list\n")]);
+    for number in 0..700 {
+        let name = format!("big/d{}/f{number}", number % 7);
+        folder(&engine, "c", &[(&name, &number.to_string().repeat(200))]);
+    }
+    fs::write(c.join("big/large"), vec![7; 5 << 20]).expect("a file");
+    std::os::unix::fs::symlink("large", c.join("big/link")).expect("a link");
+    let built = build(&engine, &["-t", "big", "c"]);
+    assert_eq!(built.code, 0, "{built:?}");
+    let seen =
+        engine.wharf(&["run", "--rm", "big", "sh", "-c", "cat /list; find /big | wc -l; cat /big/d3/f591"]);
+    assert_eq!(seen.stdout, format!("d0\nd1\nd2\nd3\nd4\nd5\nd6\nlarge\nlink\n710\n{}", "591".repeat(200)));
+    let checked = engine.wharf(&["system", "check"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+
+    // A layer that fails in its midst leaves nothing.
+    folder(&engine, "c", &[("bin/busybox/x", "x")]);
+    fs::write(c.join("Dockerfile"), "FROM busybox\nCOPY --parents big bin/busybox /\n").expect("a file");
+    let failed = build(&engine, &["c"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.stderr.contains("cannot copy to non-directory: /bin/busybox"), "{failed:?}");
+    let late = std::time::Instant::now() + testkit::patience(20);
+    while fs::read_dir(engine.data_root().join("snapshots/new")).expect("a folder").count() > 0 {
+        assert!(std::time::Instant::now() < late, "something half-made stays");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_dockerfile_is_checked_and_asked_about() {
     let engine = Engine::with_busybox();
     let dockerfile = "FROM busybox as one\nARG VERSION=1\nCMD echo x\nFROM one AS two\n";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grpc::{Cancellation, Code, Status};
 
-use super::{Progress, Wish};
+use super::{NamedSession, Progress, Wish};
 use crate::control::{BuildHistoryRecord, CacheOptionsEntry, DiskUsageRequest, PruneRequest, UsageRecord};
 use crate::fsutil::Stat;
 use crate::gateway::{ResolveImageConfigRequest, ResolveImageConfigResponse};
@@ -154,8 +154,8 @@ fn no_files() -> Status {
 pub struct Job {
     /// The client's name of the build.
     pub reference: String,
-    /// The session with the client's files; none when the client named none or it is gone.
-    pub session: Option<Arc<Session>>,
+    /// The session with what the client has.
+    pub session: NamedSession,
     /// Where its progress goes.
     pub progress: Arc<Progress>,
     /// The word that nobody wants it any more.
@@ -168,7 +168,7 @@ impl Job {
     /// # Errors
     /// When there is none.
     pub fn session(&self) -> Result<&Arc<Session>, Status> {
-        self.session.as_ref().ok_or_else(|| {
+        self.session.get().ok_or_else(|| {
             Status::new(Code::FailedPrecondition, "could not access local files without session")
         })
     }

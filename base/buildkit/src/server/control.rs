@@ -9,12 +9,13 @@ use grpc::{Call, Cancellation, Code, Status};
 
 use super::backend::{Backend, Export, Job};
 use super::builds::Build;
+use super::named_session::NamedSession;
 use super::wish::check_entitlements;
 use super::{Doors, Progress, Wish};
 use crate::control::{CacheOptionsEntry, PruneRequest, SolveRequest, SolveResponse, StatusRequest};
 use crate::session::{Session, SessionInfo, tunnel};
 
-/// How long a build waits for its session, and a listener for its build.
+/// How long a listener waits for its build.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The kind of cache that is no place of its own.
@@ -27,18 +28,19 @@ impl<B: Backend> Doors<B> {
             return Err(Status::new(Code::InvalidArgument, "the build has no ref"));
         }
         check_entitlements(&request.entitlements)?;
-        let session =
-            (!request.session.is_empty()).then(|| self.sessions.get(&request.session, PATIENCE)).flatten();
         let cancellation = call.cancellation.clone();
-        // A client that is gone from its session cannot be built for either.
-        let gone = cancellation.clone();
-        let _hook = session.as_ref().map(|session| session.gone().on_cancel(move || gone.cancel()));
+        let session = NamedSession::new(&request.session, &self.sessions, &cancellation);
+        // Who says where its files are has a session for the rest, and most builds ask for nothing of it.
+        if !Wish::is_in_place(&request.frontend_attrs) {
+            session.get();
+        }
         let progress = Arc::new(Progress::default());
         let job = Job { reference: request.reference.clone(), session, progress, cancellation };
         let build = self.builds.begin(without_graphs(&request), request.frontend_inputs.clone(), job)?;
         let waiting = Arc::clone(&build);
         let _nudge = build.job.cancellation.on_cancel(move || waiting.nudge());
         let outcome = self.build_and_export(&build, request);
+        build.job.session.release();
         self.builds.end(&build, outcome.clone());
         self.remember(&build);
         outcome.map(|exporter_response| SolveResponse { exporter_response })

@@ -13,6 +13,7 @@ mod builds;
 mod control;
 mod gateway;
 mod history;
+mod named_session;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use grpc::{Call, Service, Status};
 
 pub use backend::{Backend, Export, Job};
+pub use named_session::NamedSession;
 pub use progress::Progress;
 pub use wish::{Context, Place, Wish, one_word};
 

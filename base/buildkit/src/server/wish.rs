@@ -204,6 +204,11 @@ impl Wish {
         Ok(())
     }
 
+    /// Whether attributes of a build say where the client's files are on this machine.
+    pub(super) fn is_in_place(attributes: &BTreeMap<String, String>) -> bool {
+        attributes.contains_key("wharf-context")
+    }
+
     fn place_mut(&mut self) -> &mut Place {
         self.place.get_or_insert_default()
     }

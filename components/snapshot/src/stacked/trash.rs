@@ -8,6 +8,7 @@ use crate::stacked::layout::Layout;
 
 /// The way out. Its thread sleeps until something comes and ends with the driver; what is left then goes at the next
 /// open.
+#[derive(Clone)]
 pub(super) struct Trash {
     directory: PathBuf,
     sender: Sender<PathBuf>,

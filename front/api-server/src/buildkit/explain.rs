@@ -142,8 +142,8 @@ impl Memory {
 /// What tells builds of different things apart.
 fn subject(wish: &Wish, job: &Job, platform: &str) -> String {
     let place = wish.place.as_ref().map(|place| place.path.as_str());
-    let shared = job.session.as_ref().map(|session| session.info().shared_key.as_str());
-    let from = place.or(shared).unwrap_or_default();
+    let shared = || job.session.get().map(|session| session.info().shared_key.as_str());
+    let from = place.or_else(shared).unwrap_or_default();
     let target = wish.target.as_deref().unwrap_or_default();
     format!("{from}\n{:?}\n{}\n{target}\n{platform}", wish.context, wish.filename)
 }

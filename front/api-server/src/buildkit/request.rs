@@ -103,7 +103,7 @@ fn ulimit(text: &str) -> Result<Ulimit, Status> {
 
 /// What the client would say to a registry; nothing without a session.
 pub(super) fn credentials_of(job: &Job, domain: &str) -> Result<Credentials, Status> {
-    let Some(session) = &job.session else { return Ok(Credentials::default()) };
+    let Some(session) = job.session.get() else { return Ok(Credentials::default()) };
     let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
     let Some(said) = session.credentials(host)? else { return Ok(Credentials::default()) };
     let mut document = api::system::AuthConfig::default();
@@ -127,14 +127,14 @@ impl Client for SessionClient {
     }
 
     fn secret(&self, id: &str) -> engine::Result<Option<Vec<u8>>> {
-        let Some(session) = &self.job.session else { return Ok(None) };
+        let Some(session) = self.job.session.get() else { return Ok(None) };
         let secret = session.secret(id).map_err(engine::Error::from_kinded)?;
         Ok(secret.map(|secret| secret.bytes().to_vec()))
     }
 
     fn agent(&self, id: &str, path: &Path) -> engine::Result<Option<Box<dyn Any + Send>>> {
         let id = if id.is_empty() { "default" } else { id };
-        let Some(session) = &self.job.session else { return Ok(None) };
+        let Some(session) = self.job.session.get() else { return Ok(None) };
         if session.check_agent(id).is_err() {
             return Ok(None);
         }

@@ -17,7 +17,9 @@ type Answer = Result<(), Failure>;
 pub(crate) fn grpc(call: &mut Call<'_, '_>) -> Answer {
     upgrade_wanted(call)?;
     let doors = Arc::clone(call.doors);
-    let taken = call.exchange.hijack("", &[])?;
+    // An addition, as in the answer to a ping: clients of ours need not ask.
+    let version = ("Wharf-Version".to_owned(), call.engine.config().version.clone());
+    let taken = call.exchange.hijack("", &[version])?;
     // How a client breaks off is its own affair; there is nobody to tell.
     let _ = grpc::serve(OwnedFd::from(taken.socket), taken.early, doors, Limits::DEFAULT);
     Ok(())

@@ -133,13 +133,14 @@ impl Files {
         Ok(folder)
     }
 
-    /// Names the main folder for an engine of ours, which reads it in place when it finds the same one there.
+    /// Names the main folder for an engine of ours, which reads it in place when it finds the same one there; whether
+    /// there is one.
     ///
     /// # Errors
     /// When the folder is gone, or its ignore file makes no sense.
-    pub fn name_place(&self, attributes: &mut Attributes) -> Result<(), Failure> {
-        let Some((path, dockerfile)) = &self.place else { return Ok(()) };
-        let Some(text) = path.to_str() else { return Ok(()) };
+    pub fn name_place(&self, attributes: &mut Attributes) -> Result<bool, Failure> {
+        let Some((path, dockerfile)) = &self.place else { return Ok(false) };
+        let Some(text) = path.to_str() else { return Ok(false) };
         let context = build_context::Context::open(path, Some(Path::new(dockerfile)))
             .map_err(|error| Failure::text(model::error::chain(&error)))?;
         let (device, inode) = context.identity();
@@ -151,7 +152,7 @@ impl Files {
         ] {
             attributes.insert(name.to_owned(), value);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

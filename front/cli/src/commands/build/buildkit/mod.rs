@@ -19,6 +19,8 @@ mod push;
 mod serving;
 mod watch;
 
+use std::time::Duration;
+
 use buildkit::client::{Builder, Offer};
 use buildkit::control::SolveRequest;
 use buildkit::session::auth::Credentials;
@@ -42,6 +44,9 @@ const TITLE: [&str; 2] = ["\"default\" instance using docker driver", "docker:de
 /// Flags that only an engine of ours knows.
 const OWN: [&str; 2] = ["debug-on-failure", "explain"];
 
+/// How long the session waits for the build to be over before it is opened.
+const PATIENCE: Duration = Duration::from_millis(3);
+
 /// Flags that mean nothing here: the protocol has no place for them.
 const WITHOUT_EFFECT: [&str; 5] = ["compress", "force-rm", "isolation", "disable-content-trust", "rm"];
 
@@ -60,13 +65,10 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     lend::offer(matches, &session.environment, &mut offer)?;
     exports.offer(&mut offer)?;
     offer.keyring(keyring(session));
-    let builder = connect::builder(client)?;
+    let (builder, is_wharf) = connect::builder_and_engine(client)?;
     let mut attributes = attributes::read(session, matches, || host_gateway(&builder))?;
     let files = context::offer(source, matches, &mut offer, &mut attributes)?;
-    let is_wharf = client.ping()?.is_wharf;
-    if is_wharf && client.host().starts_with("unix://") {
-        files.name_place(&mut attributes)?;
-    }
+    let in_place = is_wharf && client.host().starts_with("unix://") && files.name_place(&mut attributes)?;
     ask_for_own(matches, is_wharf, &mut attributes)?;
     let mut caches = cache::read(matches, &mut attributes, &mut offer)?;
     let question = Question::of(matches)?;
@@ -75,7 +77,9 @@ pub(super) fn run(session: &Session, matches: &Matches, source: Source, mode: Mo
     }
     let name =
         std::env::current_dir().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-    let serving = serving::serve(client, offer, &name.unwrap_or_default(), &files.shared_key)?;
+    // A build out of the cache asks for nothing when the engine sees the files; it is over before this is.
+    let patience = if in_place { PATIENCE } else { Duration::ZERO };
+    let serving = serving::serve(client, offer, &name.unwrap_or_default(), &files.shared_key, patience)?;
     let exporters = exports.requests();
     let first = exporters.first().cloned().unwrap_or_default();
     let request = SolveRequest {

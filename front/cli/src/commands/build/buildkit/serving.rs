@@ -2,7 +2,8 @@
 //! soon as it wants something.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api_client::Client;
 use buildkit::client::Offer;
@@ -24,7 +25,10 @@ pub(super) struct Serving {
 
 /// What the session's thread and the build share.
 #[derive(Debug, Default)]
-struct Line(Mutex<State>);
+struct Line {
+    state: Mutex<State>,
+    ended: Condvar,
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -50,12 +54,20 @@ impl Drop for Serving {
         if let State::Open(socket) = std::mem::replace(&mut *self.line.lock(), State::Ended) {
             let _ = rustix::net::shutdown(&socket, Shutdown::Both);
         }
+        self.line.ended.notify_all();
     }
 }
 
 impl Line {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits a while; whether the session is wanted still.
+    fn outlasts(&self, patience: Duration) -> bool {
+        let waited =
+            self.ended.wait_timeout_while(self.lock(), patience, |state| !matches!(state, State::Ended));
+        !matches!(*waited.unwrap_or_else(PoisonError::into_inner).0, State::Ended)
     }
 
     /// Notes that the connection is there; whether anybody still wants it.
@@ -69,11 +81,17 @@ impl Line {
     }
 }
 
-/// Opens a session.
+/// Opens a session, unless it is no longer wanted after a while.
 ///
 /// # Errors
 /// When no thread is to be had. An engine that has no sessions shows in [`Serving::cause`].
-pub(super) fn serve(client: &Client, offer: Offer, name: &str, shared_key: &str) -> Result<Serving, Failure> {
+pub(super) fn serve(
+    client: &Client,
+    offer: Offer,
+    name: &str,
+    shared_key: &str,
+    patience: Duration,
+) -> Result<Serving, Failure> {
     let id = model::id::random_hex()[..25].to_owned();
     let [uuid, label, key, method] = info::HEADERS;
     let said = [(uuid, id.as_str()), (label, name), (key, shared_key), (info::WHEN_ASKED, "1")];
@@ -83,6 +101,9 @@ pub(super) fn serve(client: &Client, offer: Offer, name: &str, shared_key: &str)
     let line = Arc::new(Line::default());
     let (client, open) = (client.another(), Arc::clone(&line));
     let serving = move || {
+        if !open.outlasts(patience) {
+            return;
+        }
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         match connect::door(&client, "/session", &headers) {
@@ -114,7 +135,7 @@ fn is_asked(socket: &OwnedFd) -> bool {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use api_client::client::Options;
     use transport::client::Endpoint;
@@ -141,7 +162,7 @@ mod tests {
             user_agent: String::new(),
             headers: Vec::new(),
         });
-        let serving = serve(&client, Offer::default(), "folder", "key").unwrap();
+        let serving = serve(&client, Offer::default(), "folder", "key", Duration::ZERO).unwrap();
         let asked = engine.join().unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(asked.starts_with("POST /session ") && asked.contains(&serving.id), "{asked}");
