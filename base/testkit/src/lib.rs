@@ -27,6 +27,7 @@ pub mod slot;
 pub mod terminal;
 
 pub use engine::{Engine, Output};
+pub use progress::one_wording;
 pub use terminal::Terminal;
 
 /// How much slower everything is in an emulated machine, at worst.

@@ -116,6 +116,12 @@ fn is_image(name: &str) -> bool {
     name.starts_with("FROM ") || name.contains("] FROM ")
 }
 
+/// What buildx says of a failed build, always in the same words: of two ends of it that learn of the failure, either may be
+/// the first to say so.
+pub fn one_wording(text: &str) -> String {
+    text.replace("failed to run Build function: ", "failed to solve: ")
+}
+
 /// A line without the names that a builder gives its states, without the place of buildx, the words of the
 /// network, and without a time before it.
 fn unnamed(text: &str) -> String {
@@ -123,8 +129,7 @@ fn unnamed(text: &str) -> String {
         Some((time, rest)) if time.len() >= 5 && time.parse::<f64>().is_ok() => rest,
         _ => text,
     };
-    // Of two ends of the client that learn of a failure, either may be the first to say it.
-    let text = text.replace("failed to run Build function: ", "failed to solve: ");
+    let text = one_wording(text);
     let mut out = text.clone();
     if let Some((before, rest)) = text.split_once("checksum of ref ")
         && let Some((_, after)) = rest.split_once(": ")

@@ -28,9 +28,11 @@ mod remote;
 pub mod remote_cache;
 mod request;
 mod run;
+mod side_by_side;
 mod tree;
 mod turns;
 mod twofold;
+mod walk;
 mod walked;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,21 +13,19 @@ use linux::root::RootDir;
 use model::pattern::Pattern;
 use oci::Digest;
 use oci::digest::{Algorithm, Digester};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 
+use super::side_by_side::side_by_side;
+use super::walk::{Seen, open_folder, walk};
 use crate::error::Context;
 use crate::{Error, Result};
 
 /// Files of one selection at most.
-const MOST: usize = 2_000_000;
-/// Deepest folder.
-const DEEPEST: usize = 256;
+pub(super) const MOST: usize = 2_000_000;
 /// Bytes read at once.
 const BLOCK: usize = 128 << 10;
-/// Threads that read the files of one selection at most.
-const MOST_READERS: usize = 4;
 /// Files that are worth a thread.
-const SHARE: usize = 500;
+pub(super) const SHARE: usize = 500;
 /// File contents remembered at most.
 const REMEMBERED: usize = 200_000;
 
@@ -108,10 +106,8 @@ impl Tree<'_> {
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let mut files = vec![Found { path: path.clone(), target: PathBuf::new(), stat }];
         if is_folder {
-            let mut walk =
-                Walk { tree: self, exclude, files: &mut files, real: real_path(&self.root, &path) };
-            let folder = open_folder(found.as_fd(), c".", &path)?;
-            walk.children(&folder, &PathBuf::new(), 0)?;
+            let real = real_path(&self.root, &path);
+            walk(found.as_fd(), &Seen { ignore: self.ignore, exclude, real }, &mut files)?;
         }
         Ok(Source { path, is_folder, files })
     }
@@ -168,11 +164,20 @@ impl Tree<'_> {
         self.owner.unwrap_or((stat.st_uid, stat.st_gid))
     }
 
-    /// Adds what a source is to a digest.
+    /// Adds what a source is to a digest. Many files are read by several threads.
     pub(super) fn digest(&self, source: &Source, digester: &mut Digester) -> Result<()> {
         digester.update(format!("source {} {}\n", source.is_folder, source.path.display()).as_bytes());
-        let mut contents = self.contents_of(&source.files)?.into_iter();
-        for found in &source.files {
+        let parts: Vec<&[Found]> = source.files.chunks(SHARE).collect();
+        let part = |number: usize| self.digest_of(parts.get(number).copied().unwrap_or_default());
+        for part in side_by_side(parts.len(), part)? {
+            digester.update(part.as_str().as_bytes());
+        }
+        Ok(())
+    }
+
+    fn digest_of(&self, files: &[Found]) -> Result<Digest> {
+        let mut digester = Digester::new(Algorithm::Sha256);
+        for found in files {
             let stat = &found.stat;
             let (uid, gid) = self.owner(stat);
             let line = format!("{:o} {uid} {gid} {} ", stat.st_mode, stat.st_rdev);
@@ -180,34 +185,13 @@ impl Tree<'_> {
             digester.update(found.target.as_os_str().as_bytes());
             digester.update(b"\0");
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => {
-                    digester.update(contents.next().as_ref().map_or("", Digest::as_str).as_bytes());
-                }
+                FileType::RegularFile => digester.update(self.content(found)?.as_str().as_bytes()),
                 FileType::Symlink => digester.update(self.link(&found.path)?.to_bytes()),
                 _ => {}
             }
             digester.update(b"\0");
         }
-        Ok(())
-    }
-
-    /// The contents of all regular files, in their order; many are read by several threads.
-    fn contents_of(&self, files: &[Found]) -> Result<Vec<Digest>> {
-        let files: Vec<&Found> = files.iter().filter(|found| is_regular(&found.stat)).collect();
-        let threads = linux::scheduling::processors().min(MOST_READERS);
-        let share = files.len().div_ceil(threads).max(SHARE);
-        let read =
-            |files: &[&Found]| files.iter().map(|found| self.content(found)).collect::<Result<Vec<_>>>();
-        let Some((own, others)) = files.split_at_checked(share) else { return read(&files) };
-        std::thread::scope(|scope| {
-            let others: Vec<_> = others.chunks(share).map(|files| scope.spawn(|| read(files))).collect();
-            let mut contents = read(own)?;
-            for other in others {
-                let other = other.join().map_err(|_| Error::internal("reading files of the context"))?;
-                contents.append(&mut other?);
-            }
-            Ok(contents)
-        })
+        Ok(digester.finish())
     }
 
     fn content(&self, found: &Found) -> Result<Digest> {
@@ -258,71 +242,6 @@ fn stamp_of(stat: &Stat) -> Stamp {
         modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),
         changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default()),
     }
-}
-
-struct Walk<'w, 't> {
-    tree: &'w Tree<'t>,
-    exclude: &'w Ignore,
-    files: &'w mut Vec<Found>,
-    /// The source without links in its path: what ignore patterns are about.
-    real: PathBuf,
-}
-
-impl Walk<'_, '_> {
-    fn children(&mut self, folder: &OwnedFd, below: &Path, depth: usize) -> Result<()> {
-        if depth > DEEPEST {
-            return Err(Error::invalid(format!("folders are nested deeper than {DEEPEST}")));
-        }
-        for name in archive::tree::sorted_names(folder).doing(|| format!("listing {}", below.display()))? {
-            let target = below.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
-            let path = self.real.join(&target);
-            let stat = match rustix::fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(rustix::io::Errno::NOENT) => continue,
-                stat => stat.doing(|| format!("looking at {}", path.display()))?,
-            };
-            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            let (shown, below_shown) = self.visible(&path, &target, is_folder);
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Socket || !(shown || below_shown) {
-                continue;
-            }
-            if self.files.len() >= MOST {
-                return Err(too_many());
-            }
-            let place = self.files.len();
-            self.files.push(Found { path: path.clone(), target: target.clone(), stat });
-            if is_folder {
-                let open = open_folder(folder.as_fd(), &name, &path)?;
-                self.children(&open, &target, depth + 1)?;
-                if !shown && self.files.len() == place + 1 {
-                    // Looked through for nothing.
-                    self.files.truncate(place);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a file is seen, and whether something below it may be.
-    fn visible(&self, path: &Path, target: &Path, is_folder: bool) -> (bool, bool) {
-        let (mut shown, mut below) = (true, is_folder);
-        let rules = [(self.tree.ignore, path), (Some(self.exclude), target)];
-        for (rules, path) in rules.into_iter().filter_map(|(rules, path)| Some((rules?, path))) {
-            if rules.is_empty() {
-                continue;
-            }
-            let text = path.to_string_lossy();
-            if rules.is_ignored(&text) {
-                shown = false;
-                below = below && rules.may_show_below(&text);
-            }
-        }
-        (shown, below)
-    }
-}
-
-fn open_folder(parent: BorrowedFd<'_>, name: &std::ffi::CStr, path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty()).doing(|| format!("opening {}", path.display()))
 }
 
 /// A path without links in it, of something that exists; the same path when that cannot be said.
@@ -387,6 +306,6 @@ fn not_found(path: &Path) -> Error {
     ))
 }
 
-fn too_many() -> Error {
+pub(super) fn too_many() -> Error {
     Error::invalid(format!("more than {MOST} files in one instruction"))
 }

@@ -43,7 +43,8 @@ impl Bench {
     }
 
     pub(super) fn buildx(&self, arguments: &[&str]) -> Output {
-        run(&mut self.command(arguments), None)
+        let output = run(&mut self.command(arguments), None);
+        Output { stderr: testkit::one_wording(&output.stderr), ..output }
     }
 
     /// Builds a folder; what people read.
