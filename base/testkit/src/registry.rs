@@ -352,7 +352,8 @@ fn joined(first: &[u8], second: &[u8]) -> Vec<u8> {
     [&first[..end], second].concat()
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+/// The digest of some bytes.
+pub fn digest_of(bytes: &[u8]) -> String {
     let answer = piped("sha256sum", &[], bytes);
     format!("sha256:{}", String::from_utf8_lossy(&answer).split(' ').next().unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use builder::operation::Remote;
 use linux::root::RootDir;
 
+use super::checksum::Checksum;
 use super::remote::{self, Fetched};
 use super::request::{self, Temporary};
 use super::{Builds, Cancel};
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 pub struct ForeignContext {
     path: PathBuf,
     text: Option<Vec<u8>>,
+    checksum: Option<Checksum>,
     _held: Held,
 }
 
@@ -34,6 +36,11 @@ impl ForeignContext {
     /// Its text, when it is nothing but a Dockerfile.
     pub fn text(&self) -> Option<&[u8]> {
         self.text.as_deref()
+    }
+
+    /// What was found where it comes from; none of what a client sent.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.checksum.as_ref()
     }
 
     /// The bytes of one of its files; none when there is no such file.
@@ -58,9 +65,9 @@ impl Builds<'_> {
         cancel: &Cancel,
     ) -> Result<ForeignContext> {
         let folder = Temporary::new(self.inner)?;
-        let (path, text) =
-            request::remote(self.inner, address, &folder.0, keep_git_dir, &cancel.shared.pulls)?;
-        Ok(ForeignContext { path, text, _held: Held::Unpacked { _folder: folder } })
+        let found = request::remote(self.inner, address, &folder.0, keep_git_dir, &cancel.shared.pulls)?;
+        let (path, text, checksum) = (found.files, found.dockerfile, Some(found.checksum));
+        Ok(ForeignContext { path, text, checksum, _held: Held::Unpacked { _folder: folder } })
     }
 
     /// Gets a named context: a repository, or a file, which stays as it is; the file is called by a name, if one is given.
@@ -81,7 +88,8 @@ impl Builds<'_> {
             let (from, to) = (files.folder.join(found), files.folder.join(name));
             std::fs::rename(&from, &to).doing(|| format!("naming {}", to.display()))?;
         }
-        Ok(ForeignContext { path: files.folder.clone(), text: None, _held: Held::Fetched { _files: files } })
+        let (path, checksum) = (files.folder.clone(), files.checksum.clone());
+        Ok(ForeignContext { path, text: None, checksum, _held: Held::Fetched { _files: files } })
     }
 
     /// Unpacks a context from a tar, which may be compressed.
@@ -91,6 +99,11 @@ impl Builds<'_> {
     pub fn unpack_context(&self, stream: &mut (dyn Read + Send)) -> Result<ForeignContext> {
         let folder = Temporary::new(self.inner)?;
         request::unpack(stream, &folder.0)?;
-        Ok(ForeignContext { path: folder.0.clone(), text: None, _held: Held::Unpacked { _folder: folder } })
+        Ok(ForeignContext {
+            path: folder.0.clone(),
+            text: None,
+            checksum: None,
+            _held: Held::Unpacked { _folder: folder },
+        })
     }
 }

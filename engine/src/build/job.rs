@@ -17,6 +17,7 @@ use oci::digest::{Algorithm, Digester};
 use oci::image::{Descriptor, media};
 use snapshot::{Snapshots, Unnamed};
 
+use super::checksum::Checksum;
 use super::copying::Target;
 use super::mode::Mode;
 use super::remote::{self, Fetched};
@@ -185,9 +186,9 @@ impl Job<'_> {
     }
 
     /// What the addresses were found to be.
-    pub(super) fn checksums(&self) -> HashMap<String, (String, String)> {
+    pub(super) fn checksums(&self) -> HashMap<String, Checksum> {
         let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-        fetched.values().map(|one| (one.address.clone(), one.checksum.clone())).collect()
+        fetched.values().filter_map(|one| Some((one.address.clone(), one.checksum.clone()?))).collect()
     }
 
     /// The paths a selection names; of what is fetched it names none, and means the file, or all of a repository.

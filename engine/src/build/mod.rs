@@ -4,6 +4,7 @@ mod bases;
 mod cache;
 mod caches;
 mod check;
+mod checksum;
 mod copying;
 mod debug;
 mod elsewhere;
@@ -49,6 +50,7 @@ use model::ContainerId;
 use registry_client::Stop;
 
 pub(crate) use cache::Cache;
+pub use checksum::Checksum;
 pub use elsewhere::ForeignContext;
 pub use epoch::parse as parse_epoch;
 pub use error::{BuildError, FailedStep};
@@ -293,7 +295,7 @@ fn step_at(file: &Dockerfile, lines: Lines, image: String) -> Box<FailedStep> {
 }
 
 /// The results of a plan, and what addresses were found to be.
-type Worked = (Vec<Option<builder::solve::Done>>, HashMap<String, provenance::Checksum>);
+type Worked = (Vec<Option<builder::solve::Done>>, HashMap<String, Checksum>);
 
 fn work(
     inner: &Arc<Inner>,

@@ -11,6 +11,7 @@ use oci::Digest;
 use oci::digest::Digester;
 use registry_client::{Download, Stop};
 
+use super::checksum::Checksum;
 use super::git::{self, Repository};
 use crate::engine::Inner;
 use crate::error::Context;
@@ -30,8 +31,8 @@ pub(super) struct Fetched {
     pub(super) name: Option<String>,
     /// Where they come from.
     pub(super) address: String,
-    /// What was found there: the file's digest, or the commit; the algorithm's name and the digits.
-    pub(super) checksum: (String, String),
+    /// What was found there, once it is.
+    pub(super) checksum: Option<Checksum>,
     scratch: PathBuf,
 }
 
@@ -47,13 +48,13 @@ impl Drop for Fetched {
 pub(super) fn fetch(inner: &Inner, remote: &Remote, stop: &Stop) -> Result<Fetched> {
     let scratch = inner.layout.temporary_dir().join(format!("fetched-{}", model::id::random_hex()));
     store::file::make_private_dir(&scratch).doing(|| format!("making folder {}", scratch.display()))?;
-    let (address, checksum) = (remote.address.clone(), Default::default());
-    let mut fetched = Fetched { folder: scratch.clone(), name: None, address, checksum, scratch };
+    let address = remote.address.clone();
+    let mut fetched = Fetched { folder: scratch.clone(), name: None, address, checksum: None, scratch };
     if git::is_repository(&remote.address) {
         let repository = Repository::parse(&remote.address)?;
         let checksum = remote.checksum.as_deref();
         let out = repository.check_out(&fetched.scratch, remote.keep_git_dir, checksum, stop)?;
-        (fetched.folder, fetched.checksum) = (out.folder, ("sha1".to_owned(), out.commit));
+        (fetched.folder, fetched.checksum) = (out.folder, Some(Checksum::of_commit(out.commit)));
         return Ok(fetched);
     }
     let mut download = open(inner, &remote.address, stop)?;
@@ -65,7 +66,7 @@ pub(super) fn fetch(inner: &Inner, remote: &Remote, stop: &Stop) -> Result<Fetch
     if let Some(wanted) = remote.checksum.as_deref().filter(|wanted| *wanted != found.as_str()) {
         return Err(Error::invalid(format!("digest mismatch {found}: {wanted}")));
     }
-    fetched.checksum = (found.algorithm().name().to_owned(), found.hex().to_owned());
+    fetched.checksum = Some(Checksum::from(&found));
     fetched.name = Some(name);
     Ok(fetched)
 }

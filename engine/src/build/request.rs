@@ -12,10 +12,11 @@ use build_context::Ignore;
 use builder::Dockerfile;
 use builder::plan::{Options, Style};
 use linux::root::RootDir;
-use oci::Reference;
+use oci::{Digest, Reference};
 use registry_client::{Credentials, Stop};
 
 use super::Folder;
+use super::checksum::{Checksum, Hashed};
 use super::git::{self, Repository};
 use super::remote_cache::ImportedCache;
 use crate::engine::Inner;
@@ -170,9 +171,9 @@ pub(super) fn receive(
         }
         ContextSource::Remote(address) => {
             let folder = Temporary::new(inner)?;
-            let (files, dockerfile) = remote(inner, &address, &folder.0, false, stop)?;
-            text = text.or(dockerfile);
-            folders.insert(String::new(), open(&files, Ignore::default(), true)?);
+            let found = remote(inner, &address, &folder.0, false, stop)?;
+            text = text.or(found.dockerfile);
+            folders.insert(String::new(), open(&found.files, Ignore::default(), true)?);
             temporary = Some(folder);
         }
     }
@@ -205,17 +206,31 @@ fn understand(text: &[u8], options: &Options) -> Result<Dockerfile> {
     }
 }
 
-/// Gets a context from elsewhere into a folder: where its files are, and the Dockerfile if it is nothing but that.
+/// A context from elsewhere.
+pub(super) struct Elsewhere {
+    /// Where its files are.
+    pub(super) files: PathBuf,
+    /// The Dockerfile, if it is nothing but that.
+    pub(super) dockerfile: Option<Vec<u8>>,
+    /// What was found there.
+    pub(super) checksum: Checksum,
+}
+
+/// Gets a context from elsewhere into a folder.
 pub(super) fn remote(
     inner: &Inner,
     address: &str,
     folder: &Path,
     keep_git_dir: bool,
     stop: &Stop,
-) -> Result<(PathBuf, Option<Vec<u8>>)> {
+) -> Result<Elsewhere> {
     if git::is_repository(address) {
-        let files = Repository::parse(address)?.check_out(folder, keep_git_dir, None, stop)?.folder;
-        return Ok((files, None));
+        let out = Repository::parse(address)?.check_out(folder, keep_git_dir, None, stop)?;
+        return Ok(Elsewhere {
+            files: out.folder,
+            dockerfile: None,
+            checksum: Checksum::of_commit(out.commit),
+        });
     }
     if !address.starts_with("http://") && !address.starts_with("https://") {
         return Err(Error::invalid(format!("remote is not a URL: {address}")));
@@ -226,10 +241,13 @@ pub(super) fn remote(
     (&mut download).take(LONGEST + 1).read_to_end(&mut start).doing(reading)?;
     let is_text = std::str::from_utf8(&start).is_ok_and(|text| !text.contains('\0'));
     if is_text && start.len() as u64 <= LONGEST {
-        return Ok((folder.to_owned(), Some(start)));
+        let checksum = Checksum::from(&Digest::of(&start));
+        return Ok(Elsewhere { files: folder.to_owned(), dockerfile: Some(start), checksum });
     }
-    unpack(&mut std::io::Cursor::new(start).chain(download), folder)?;
-    Ok((folder.to_owned(), None))
+    let mut stream = Hashed::new(std::io::Cursor::new(start).chain(download));
+    unpack(&mut stream, folder)?;
+    let digest = stream.finish().doing(reading)?;
+    Ok(Elsewhere { files: folder.to_owned(), dockerfile: None, checksum: Checksum::from(&digest) })
 }
 
 fn open(path: &Path, ignore: Ignore, own: bool) -> Result<Folder> {

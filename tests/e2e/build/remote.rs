@@ -153,6 +153,53 @@ fn contexts_come_from_repositories() {
     assert_eq!(std::fs::read_dir(engine.data_root().join("tmp")).expect("a folder").count(), 0);
 }
 
+/// What a build of a context from elsewhere says of it: its digest among the materials, and as the source it is.
+fn told_of(engine: &Engine, address: &str) -> [serde_json::Value; 2] {
+    let out = engine.root().join("told");
+    let output = format!("type=local,dest={}", out.display());
+    let mut command = engine.wharf_command(&["build", "-q", "--provenance=mode=min", "-o", &output, address]);
+    testkit::engine::run(command.env_remove("DOCKER_BUILDKIT"), None).ok();
+    let text = std::fs::read(out.join("provenance.json")).expect("a statement");
+    let said: serde_json::Value = serde_json::from_slice(&text).expect("a document");
+    let predicate = &said["predicate"];
+    assert_eq!(predicate["metadata"]["completeness"]["materials"], true, "{predicate}");
+    let materials = predicate["materials"].as_array().expect("materials");
+    let material = materials.iter().find(|one| one["uri"] == address).expect("the context");
+    [material["digest"].clone(), predicate["invocation"]["configSource"]["digest"].clone()]
+}
+
+#[test]
+fn contexts_from_elsewhere_are_told_with_their_digests() {
+    let engine = Engine::with_busybox();
+    let files = context(&engine, "files", &[("Dockerfile", "FROM busybox\nCOPY f /f\n"), ("f", "file")]);
+    // What stands behind the archive belongs to the file as well.
+    let files = [files, vec![0; 300 << 10]].concat();
+    let alone = b"FROM busybox\nRUN echo alone >/f\n".to_vec();
+    let digests = [&files, &alone].map(|bytes| testkit::registry::digest_of(bytes));
+    let server = server(vec![("/context.tar", files), ("/Dockerfile", alone)]);
+    for (path, digest) in ["/context.tar", "/Dockerfile"].into_iter().zip(digests) {
+        let digest = serde_json::json!({ "sha256": digest.trim_start_matches("sha256:") });
+        let told = told_of(&engine, &format!("http://{}{path}", server.address()));
+        assert_eq!(told, [digest.clone(), digest]);
+    }
+    if !has_git() {
+        return;
+    }
+    let work = engine.root().join("work");
+    context(&engine, "work", &[("sub/Dockerfile", "FROM busybox\nCOPY f /f\n"), ("sub/f", "one")]);
+    for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "one"], &["tag", "v1"]] {
+        git(&work, arguments);
+    }
+    git(engine.root(), &["clone", "-q", "--bare", "work", "served.git"]);
+    let served = engine.root().join("served.git");
+    git(&served, &["update-server-info"]);
+    let commit = std::fs::read_to_string(work.join(".git/refs/tags/v1")).expect("a commit");
+    let digest = serde_json::json!({ "sha1": commit.trim() });
+    let server = repository(served);
+    let told = told_of(&engine, &format!("http://{}/served.git#v1:sub", server.address()));
+    assert_eq!(told, [digest.clone(), digest]);
+}
+
 #[test]
 fn a_build_that_fetches_for_ever_ends_with_its_client() {
     use std::io::Write as _;

@@ -13,6 +13,7 @@ use oci::Platform;
 use serde_json::{Map, Value, json};
 
 use self::steps::Steps;
+use super::checksum::Checksum;
 use super::export::Statement;
 use super::package;
 
@@ -22,9 +23,6 @@ const TYPE: &str = "https://slsa.dev/provenance/v0.2";
 const BUILD_TYPE: &str = "https://mobyproject.org/buildkit@v1";
 /// Where more is said than SLSA knows.
 const MORE: &str = "https://mobyproject.org/buildkit@v1#metadata";
-
-/// The name of an algorithm, and what it gave in hexadecimal digits.
-pub(super) type Checksum = (String, String);
 
 /// What a build used and did.
 #[derive(Debug, Clone)]
@@ -57,6 +55,8 @@ pub struct ProvenanceWish {
     pub arguments: BTreeMap<String, String>,
     /// Where the context comes from, when it is no folder.
     pub address: Option<String>,
+    /// What was found there.
+    pub checksum: Option<Checksum>,
     /// Folders of the client.
     pub folders: Vec<String>,
     /// What the client says of its repository.
@@ -85,8 +85,7 @@ impl Provenance {
         let mut images: Vec<_> = bases.iter().collect();
         images.sort_by(|(one, _), (other, _)| (&one.0, one.1.text()).cmp(&(&other.0, other.1.text())));
         for ((name, platform), base) in images {
-            let checksum = base.id.split_once(':').map(|(kind, hex)| (kind.to_owned(), hex.to_owned()));
-            found.materials.push((package::url_of_text(name, platform), checksum));
+            found.materials.push((package::url_of_text(name, platform), Checksum::of_text(&base.id)));
         }
         let targets: Vec<_> = plan.target.into_iter().collect();
         let needed = plan.graph.needed(&targets);
@@ -123,11 +122,14 @@ impl Provenance {
             "environment": { "platform": self.platform.text() },
         });
         if let (Some(address), Some(source)) = (&wish.address, invocation.get_mut("configSource")) {
-            *source = json!({ "uri": without_password(address), "entryPoint": wish.entry_point });
+            *source = material(&(without_password(address), wish.checksum.clone()));
+            if let Some(source) = source.as_object_mut() {
+                source.insert("entryPoint".into(), wish.entry_point.clone().into());
+            }
         }
         let mut materials: Vec<Value> = self.materials.iter().map(material).collect();
         if let Some(address) = &wish.address {
-            materials.push(material(&(without_password(address), None)));
+            materials.push(material(&(without_password(address), wish.checksum.clone())));
         }
         let mut predicate = json!({
             "builder": { "id": wish.builder },
@@ -181,7 +183,7 @@ impl Provenance {
                 && self.agents.is_empty()
                 && !wish.arguments.keys().any(|name| is_hidden(name)));
         let is_known = wish.folders.is_empty()
-            && wish.address.is_none()
+            && (wish.address.is_none() || wish.checksum.is_some())
             && self.materials.iter().all(|(_, digest)| digest.is_some());
         let mut metadata = Map::new();
         metadata.insert("buildInvocationID".into(), wish.invocation.clone().into());
@@ -217,7 +219,7 @@ fn is_hidden(argument: &str) -> bool {
 
 fn material((uri, digest): &(String, Option<Checksum>)) -> Value {
     match digest {
-        Some((kind, hex)) => json!({ "uri": uri, "digest": { kind: hex } }),
+        Some(checksum) => json!({ "uri": uri, "digest": checksum.shown() }),
         None => json!({ "uri": uri }),
     }
 }
@@ -255,7 +257,7 @@ mod tests {
         Provenance {
             platform: "linux/arm64".parse().expect("a platform"),
             materials: vec![
-                (package::url_of_text("busybox", &Platform::host()), Some(("sha256".into(), "ab".into()))),
+                (package::url_of_text("busybox", &Platform::host()), Checksum::of_text("sha256:ab")),
                 (without_password("https://me:word@example.test/f@g"), None),
             ],
             steps: Steps {
@@ -284,6 +286,27 @@ mod tests {
         assert_eq!(said["materials"][1], json!({ "uri": "https://example.test/f@g" }));
         let uri = said["materials"][0]["uri"].as_str().expect("a text");
         assert!(uri.starts_with("pkg:docker/busybox@latest?platform=linux%2F"), "{uri}");
+    }
+
+    #[test]
+    fn a_context_from_elsewhere_is_told_with_what_was_found_there() {
+        let mut built = built();
+        built.materials.pop();
+        let from = |checksum: Option<Checksum>| {
+            let address = Some("https://me:word@example.test/r.git#v1".to_owned());
+            built
+                .statement(&ProvenanceWish { address, checksum, folders: Vec::new(), ..wish(false) })
+                .predicate
+        };
+        let uri = "https://example.test/r.git#v1";
+        let said = from(Some(Checksum::of_commit("c0".into())));
+        let source = json!({ "uri": uri, "digest": { "sha1": "c0" }, "entryPoint": "Dockerfile" });
+        assert_eq!(said["invocation"]["configSource"], source);
+        assert_eq!(said["materials"][1], json!({ "uri": uri, "digest": { "sha1": "c0" } }));
+        assert_eq!(said["metadata"]["completeness"]["materials"], true);
+        let said = from(None);
+        assert_eq!(said["materials"][1], json!({ "uri": uri }));
+        assert_eq!(said["metadata"]["completeness"]["materials"], false);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use buildkit::server::{Context, Wish};
 use engine::build::export::Statement;
-use engine::build::{Provenance, ProvenanceWish};
+use engine::build::{Checksum, Provenance, ProvenanceWish};
 use grpc::{Code, Status};
 
 use super::sbom;
@@ -29,14 +29,23 @@ struct Said {
     wish: ProvenanceWish,
 }
 
+/// What statements tell of a build's files.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'f> {
+    /// The Dockerfile.
+    pub(super) dockerfile: &'f [u8],
+    /// What was found where the context comes from.
+    pub(super) checksum: Option<&'f Checksum>,
+}
+
 impl Attest {
     /// Reads what a build is asked to say.
-    pub(super) fn read(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> Result<Self, Status> {
+    pub(super) fn read(wish: &Wish, invocation: &str, files: Told<'_>) -> Result<Self, Status> {
         let mut attest = Self::default();
         for (kind, value) in &wish.attestations {
             match kind.as_str() {
                 "provenance" => {
-                    attest.provenance = provenance(value, of_wish(wish, invocation, dockerfile))?;
+                    attest.provenance = provenance(value, of_wish(wish, invocation, files))?;
                 }
                 "sbom" => attest.generator = generator(value)?,
                 other => {
@@ -116,7 +125,7 @@ fn flag(name: &str, value: &str) -> Result<bool, Status> {
     model::boolean::parse(value).ok_or_else(wrong)
 }
 
-fn of_wish(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> ProvenanceWish {
+fn of_wish(wish: &Wish, invocation: &str, files: Told<'_>) -> ProvenanceWish {
     let is_said = |name: &str| {
         !LEFT_OUT.contains(&name)
             && !["attest:", "vcs:", "wharf-"].iter().any(|start| name.starts_with(start))
@@ -146,7 +155,8 @@ fn of_wish(wish: &Wish, invocation: &str, dockerfile: &[u8]) -> ProvenanceWish {
             _ => None,
         },
         entry_point: wish.filename.clone(),
-        text: dockerfile.to_vec(),
+        checksum: files.checksum.cloned(),
+        text: files.dockerfile.to_vec(),
         arguments,
         folders,
         repository: repository.collect(),
@@ -161,7 +171,7 @@ mod tests {
     fn read(kind: &str, value: &str) -> Result<Attest, Status> {
         let mut wish = Wish::default();
         wish.attestations.insert(kind.into(), value.into());
-        Attest::read(&wish, "id", b"FROM scratch")
+        Attest::read(&wish, "id", Told { dockerfile: b"FROM scratch", checksum: None })
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn build(
         std::thread::spawn(move || stop.stop());
     });
     let files = Files::new(engine, wish, job, &cancel)?;
-    let attest = Attest::read(wish, &job.reference, &files.dockerfile.data)?;
+    let attest = Attest::read(wish, &job.reference, files.told())?;
     let platforms = request::platforms(wish)?;
     let mut request = request::request(wish, job, &files)?;
     request.provenance = attest.wants_provenance();

@@ -12,6 +12,7 @@ use engine::Engine;
 use engine::build::{Cancel, ContextSource, ForeignContext, KeptFolder};
 use grpc::{Code, Status};
 
+use super::attest::Told;
 use super::contexts::{self, Contexts};
 use super::failure;
 use super::place::{self, Here};
@@ -46,6 +47,12 @@ struct Local {
 }
 
 impl Files {
+    /// What statements tell of them.
+    pub(super) fn told(&self) -> Told<'_> {
+        let checksum = self.main.as_ref().and_then(ForeignContext::checksum);
+        Told { dockerfile: &self.dockerfile.data, checksum }
+    }
+
     /// Gets the Dockerfile, and places for the folders.
     pub(super) fn new(engine: &Engine, wish: &Wish, job: &Job, cancel: &Cancel) -> Result<Self, Status> {
         let main = main_context(engine, wish, job, cancel)?;
