@@ -72,13 +72,15 @@ impl LocalStorage {
         self.blobs.join(digest.algorithm().name()).join(group).join(hex)
     }
 
-    /// Moves a file to its place, durable at return.
+    /// Gives a file its place as well, durable at return. Its own name stays for its owner to remove, so that an end of the
+    /// process before the blob is recorded loses nothing.
     fn adopt(&self, digest: &Digest, file: &Path) -> Result<(), StorageError> {
         let target = self.path(digest);
         let failed = |source| StorageError::File { operation: "store", path: target.clone(), source };
         File::open(file).and_then(|file| file.sync_data()).map_err(failed)?;
         make_folder_of(&target).map_err(failed)?;
-        std::fs::rename(file, &target).map_err(failed)?;
+        // What is there already is not what it should be, and some file systems know one name only.
+        std::fs::hard_link(file, &target).or_else(|_| std::fs::rename(file, &target)).map_err(failed)?;
         store::file::sync_parent(&target).map_err(failed)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -217,10 +217,28 @@ impl Upload {
             Place::File(None) => OpenOptions::new().write(true).open(&self.path),
             Place::Memory(_) | Place::Gone => return Err(RegistryError::UploadUnknown),
         };
-        let file = file.map_err(|_| RegistryError::UploadUnknown)?;
+        let file = self.own(file.map_err(|_| RegistryError::UploadUnknown)?)?;
         let kept = file.try_clone().map_err(|source| self.failed("open", source))?;
         self.place = Place::File(Some(kept));
         Ok(file)
+    }
+
+    /// The file, to be written to. After an end in the midst of a finish it may be a blob as well, which stays as it is:
+    /// more bytes go to a copy.
+    fn own(&self, file: File) -> Result<File, RegistryError> {
+        let links = file.metadata().map_err(|source| self.failed("look at", source))?.nlink();
+        if links <= 1 {
+            return Ok(file);
+        }
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(".copy");
+        let aside = PathBuf::from(aside);
+        let copied = std::fs::copy(&self.path, &aside).and_then(|_| std::fs::rename(&aside, &self.path));
+        if let Err(source) = copied {
+            let _ = std::fs::remove_file(&aside);
+            return Err(self.failed("copy", source));
+        }
+        OpenOptions::new().write(true).open(&self.path).map_err(|source| self.failed("open", source))
     }
 
     /// Checks that the bytes have the promised digest.
@@ -246,12 +264,11 @@ impl Upload {
         if !matches!(self.place, Place::File(_)) {
             return Ok(());
         }
-        let file = self.file()?;
-        let length = file.metadata().map_err(|source| self.failed("look at", source))?.len();
+        let length = std::fs::metadata(&self.path).map_err(|_| RegistryError::UploadUnknown)?.len();
         if length == self.size {
             return Ok(());
         }
-        file.set_len(self.size).map_err(|source| self.failed("cut", source))
+        self.file()?.set_len(self.size).map_err(|source| self.failed("cut", source))
     }
 
     /// The hash state of the bytes held; they are read again when it was lost.

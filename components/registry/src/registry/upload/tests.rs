@@ -1,6 +1,7 @@
 //! Uploads whose clients break off, whose disk is full, and that are many.
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -174,6 +175,34 @@ fn what_a_failed_write_left_behind_the_end_is_never_part_of_a_blob() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn an_upload_that_is_a_blob_already_goes_on_in_a_copy() {
+    let place = Place::new();
+    let bytes = noise(300_000);
+    let uploads = place.open();
+    let id = uploads.begin(&name(), Algorithm::Sha256).unwrap();
+    let add = |uploads: &Uploads, more: &[u8]| {
+        uploads.with(&name(), &id, |upload| upload.append(&mut &*more, Some(more.len() as u64)))
+    };
+    add(&uploads, &bytes).unwrap();
+    drop(uploads);
+    // As if the process had ended when the file had its second name, and nobody knew of it.
+    let file = std::fs::read_dir(&place.0).unwrap().next().unwrap().unwrap().path();
+    let blob = place.0.with_extension("blob");
+    std::fs::hard_link(&file, &blob).unwrap();
+    let uploads = place.open();
+    let check =
+        |wanted: &Digest| uploads.with(&name(), &id, |upload| upload.check(wanted).map(|()| held(upload)));
+    assert!(check(&Digest::of(&bytes)).unwrap() == bytes);
+    assert_eq!(std::fs::metadata(&blob).unwrap().nlink(), 2, "what is only read is not copied");
+    add(&uploads, b"more").unwrap();
+    let all = [&bytes[..], b"more"].concat();
+    assert!(check(&Digest::of(&all)).unwrap() == all);
+    assert!(std::fs::read(&blob).unwrap() == bytes, "the blob stays as it is");
+    assert_eq!((place.files(), std::fs::metadata(&blob).unwrap().nlink()), (1, 1));
+    std::fs::remove_file(&blob).unwrap();
 }
 
 #[test]

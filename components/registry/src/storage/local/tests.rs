@@ -185,3 +185,17 @@ fn many_at_once_are_all_durable() {
     let after = place.after(&tables, &place.file("journal"));
     assert_eq!(after.open().keys("").unwrap().len(), 160);
 }
+
+#[test]
+fn a_file_keeps_its_own_name_until_its_owner_takes_it_away() {
+    let place = Place::new("names");
+    let storage = place.open();
+    let bytes = vec![7; 300_000];
+    let (file, digest) = (place.0.join("upload"), Digest::of(&bytes));
+    std::fs::write(&file, &bytes).unwrap();
+    for _ in 0..2 {
+        storage.put_blob(&digest, Content::File(&file, bytes.len() as u64), Vec::new()).unwrap();
+        assert!(storage.blob_size(&digest).unwrap() == Some(300_000));
+    }
+    assert!(std::fs::read(&file).unwrap() == bytes, "whoever ends here can go on");
+}
