@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Package] = &[
     ("iproute2", &["/usr/sbin/ip", "/sbin/ip", "/bin/ip"]),
     ("curl", &["/usr/bin/curl"]),
     ("git", &["/usr/bin/git"]),
+    ("openssh-client", &["/usr/bin/ssh-add"]),
     ("docker-registry", &["/usr/bin/docker-registry"]),
     ("nftables", &["/usr/sbin/nft", "/sbin/nft"]),
     ("e2fsprogs", &["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]),

@@ -157,13 +157,9 @@ impl<F: Form> Stacked<F> {
         if self.has_layer(chain) {
             return Ok(());
         }
-        let fresh = self.layout.fresh()?;
-        let filled = self.form.fill(&fresh, chain, tar);
-        let result = filled.and_then(|usage| self.show_layer(&fresh, chain, parent, usage));
-        if fresh.exists() {
-            self.trash.take(&fresh);
-        }
-        result
+        let mut layer = Unnamed::new(self.layout.fresh()?, &self.trash);
+        layer.usage = self.form.fill(layer.directory(), chain, tar)?;
+        self.name_layer(layer, chain, parent)
     }
 
     /// The layers a snapshot stands on, lowest first.

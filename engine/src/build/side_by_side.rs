@@ -7,26 +7,26 @@ use crate::{Error, Result};
 /// Threads at most.
 const MOST: usize = 4;
 
-/// Does all parts of a piece of work, told by their numbers; what came of them, in their order.
+/// Does some work on all parts of a list, each of so many items; what came of them, in their order.
 ///
 /// # Errors
 /// Why a part could not be done; those that were not begun by then are left.
-pub(super) fn side_by_side<T: Send>(
-    parts: usize,
-    work: impl Fn(usize) -> Result<T> + Sync,
+pub(super) fn side_by_side<I: Sync, T: Send>(
+    items: &[I],
+    size: usize,
+    work: impl Fn(&[I]) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
+    let parts: Vec<&[I]> = items.chunks(size).collect();
     let next = AtomicUsize::new(0);
     let some = || {
         let mut done = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= parts {
-                return Ok(done);
-            }
-            done.push((number, work(number).inspect_err(|_| next.store(parts, Ordering::Relaxed))?));
+            let Some(part) = parts.get(number) else { return Ok(done) };
+            done.push((number, work(part).inspect_err(|_| next.store(parts.len(), Ordering::Relaxed))?));
         }
     };
-    let threads = linux::scheduling::processors().min(MOST).min(parts);
+    let threads = linux::scheduling::processors().min(MOST).min(parts.len());
     let mut done = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(some)).collect();
         let mut done: Vec<(usize, T)> = some()?;
@@ -47,14 +47,15 @@ mod tests {
     #[test]
     fn parts_come_in_order_or_not_at_all() {
         assert_eq!(
-            side_by_side(1000, |number| Ok(number * 2)).unwrap(),
+            side_by_side(&(0..1000).collect::<Vec<_>>(), 1, |part| Ok(part[0] * 2)).unwrap(),
             (0..2000).step_by(2).collect::<Vec<_>>()
         );
-        assert!(side_by_side(0, Ok).unwrap().is_empty());
+        assert!(side_by_side(&[0; 0], 1, |_| Ok(0)).unwrap().is_empty());
+        assert_eq!(side_by_side(&[1; 10], 4, |part| Ok(part.len())).unwrap(), [4, 4, 2]);
         let begun = AtomicUsize::new(0);
-        let failed = side_by_side(100_000, |number| {
+        let failed = side_by_side(&(0..100_000).collect::<Vec<_>>(), 1, |part| {
             begun.fetch_add(1, Ordering::Relaxed);
-            if number == 10 { Err(Error::invalid("ten")) } else { Ok(number) }
+            if part[0] == 10 { Err(Error::invalid("ten")) } else { Ok(()) }
         });
         assert_eq!(failed.unwrap_err().to_string(), "ten");
         assert!(begun.into_inner() < 100_000, "the rest is left");

@@ -167,9 +167,7 @@ impl Tree<'_> {
     /// Adds what a source is to a digest. Many files are read by several threads.
     pub(super) fn digest(&self, source: &Source, digester: &mut Digester) -> Result<()> {
         digester.update(format!("source {} {}\n", source.is_folder, source.path.display()).as_bytes());
-        let parts: Vec<&[Found]> = source.files.chunks(SHARE).collect();
-        let part = |number: usize| self.digest_of(parts.get(number).copied().unwrap_or_default());
-        for part in side_by_side(parts.len(), part)? {
+        for part in side_by_side(&source.files, SHARE, |files| self.digest_of(files))? {
             digester.update(part.as_str().as_bytes());
         }
         Ok(())

@@ -66,11 +66,10 @@ impl Walk<'_> {
     /// Adds names of a folder, some by other threads, in their order all the same.
     fn share(&mut self, folder: &OwnedFd, names: &[CString], below: &Path, depth: usize) -> Result<()> {
         let (seen, total) = (self.seen, self.total);
-        let parts: Vec<&[CString]> = names.chunks(NAMES).collect();
-        let walked = side_by_side(parts.len(), |number| {
+        let walked = side_by_side(names, NAMES, |names| {
             let mut files = Vec::new();
             let mut walk = Walk { seen, files: &mut files, total, alone: true };
-            for name in parts.get(number).copied().unwrap_or_default() {
+            for name in names {
                 walk.child(folder, name, below, depth)?;
             }
             Ok(files)
